@@ -1,0 +1,12 @@
+//! allocmark: the allocator barometer for Rust.
+
+pub mod allocators;
+
+#[cfg(feature = "harness")]
+pub mod report;
+#[cfg(feature = "harness")]
+pub mod results;
+#[cfg(feature = "harness")]
+pub mod stats;
+#[cfg(feature = "harness")]
+pub mod units;
