@@ -3,6 +3,9 @@
 pub mod allocators;
 
 #[cfg(feature = "harness")]
+pub mod workloads;
+
+#[cfg(feature = "harness")]
 pub mod report;
 #[cfg(feature = "harness")]
 pub mod results;
