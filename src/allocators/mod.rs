@@ -1,4 +1,13 @@
 //! Layer 1: our allocators, and everybody's contracts.
 
+pub mod bump;
 pub mod contract;
+pub mod global;
+pub mod jemalloc;
+pub mod list;
+pub mod mimalloc;
 pub mod pages;
+pub mod rpmalloc;
+pub mod snmalloc;
+pub mod system;
+pub mod tcmalloc;
