@@ -5,6 +5,7 @@
 //! feature is off stays in the list and says so; nothing is silently missing.
 
 use super::contract::{Bulk, Contract, Facts, Known};
+use super::null::Null;
 use super::{bump, jemalloc, mimalloc, rpmalloc, snmalloc, system, tcmalloc};
 
 /// One allocator as the rest of the program knows it.
@@ -66,6 +67,7 @@ impl Row {
 /// Every allocator, in display order: the control, the general ones, then the scoped ones.
 pub fn all() -> Vec<Row> {
     vec![
+        Row::control::<Null>(),
         Row::general(&system::FACTS),
         Row::general_if(cfg!(feature = "jemalloc"), &jemalloc::FACTS, "feature `jemalloc` is off"),
         Row::general_if(cfg!(feature = "mimalloc"), &mimalloc::FACTS, "feature `mimalloc` is off"),
