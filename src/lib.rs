@@ -1,10 +1,10 @@
 //! allocmark: the allocator barometer for Rust.
 
 pub mod allocators;
-
 #[cfg(feature = "harness")]
-pub mod workloads;
-
+pub mod harness;
+#[cfg(feature = "harness")]
+pub mod instruments;
 #[cfg(feature = "harness")]
 pub mod report;
 #[cfg(feature = "harness")]
@@ -13,3 +13,5 @@ pub mod results;
 pub mod stats;
 #[cfg(feature = "harness")]
 pub mod units;
+#[cfg(feature = "harness")]
+pub mod workloads;

@@ -1,1 +1,17 @@
-//! (to come)
+//! Layer 3: the matrix of cases and allocators, the bench executables' entry point, and the driver that measures them.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`matrix`] | which case fits which allocator, and why not |
+//! | [`binding`] | an allocator's type bound to every workload's code |
+//! | [`bench`] | the entry point of a bench executable |
+//! | [`provenance`] | proof of who served |
+//! | [`protocol`] | what executables and the driver tell each other |
+//! | [`files`] | files that appear whole |
+
+pub mod bench;
+pub mod binding;
+pub mod files;
+pub mod matrix;
+pub mod protocol;
+pub mod provenance;

@@ -105,7 +105,7 @@ impl Shape for Batch {
         Demand {
             block: self.sizes.one(),
             live_blocks: self.n,
-            pass_bytes: self.repeats() * self.n * self.sizes.largest(),
+            pass_bytes: self.sizes.budget(self.repeats() * self.n),
             threads: 1,
         }
     }

@@ -48,7 +48,7 @@ impl Shape for BulkRelease {
     }
 
     fn demand(&self) -> Demand {
-        Demand { block: None, live_blocks: self.n, pass_bytes: self.n * (SIZES.largest() + 8), threads: 1 }
+        Demand { block: None, live_blocks: self.n, pass_bytes: SIZES.budget(self.n), threads: 1 }
     }
 }
 

@@ -63,7 +63,7 @@ impl Shape for Churn {
         Demand {
             block: self.sizes.one(),
             live_blocks: self.live,
-            pass_bytes: (self.live + PASS) * self.sizes.largest(),
+            pass_bytes: self.sizes.budget(self.live + PASS),
             threads: 1,
         }
     }

@@ -61,7 +61,7 @@ impl Shape for Local {
         Demand {
             block: None,
             live_blocks: self.threads * SLOTS,
-            pass_bytes: self.threads * (SLOTS + LAP) * SIZES.largest(),
+            pass_bytes: self.threads * SIZES.budget(SLOTS + LAP),
             threads: self.threads,
         }
     }
