@@ -4,10 +4,11 @@
 //! |---|---|
 //! | [`metric`] | the metrics with unit, direction and noise class |
 //! | [`record`] | a record in memory |
-//! | `wire` | its file form, strict about what it reads |
+//! | [`wire`] | its file form, strict about what it reads |
 //! | `store` | reading and writing record files |
 //! | `criterion` | criterion's output directory, read into a record |
 //! | `ranking` | scores and ranks |
 
 pub mod metric;
 pub mod record;
+pub mod wire;
