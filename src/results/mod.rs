@@ -7,8 +7,9 @@
 //! | [`wire`] | its file form, strict about what it reads |
 //! | `store` | reading and writing record files |
 //! | `criterion` | criterion's output directory, read into a record |
-//! | `ranking` | scores and ranks |
+//! | [`ranking`] | scores and ranks |
 
 pub mod metric;
+pub mod ranking;
 pub mod record;
 pub mod wire;
