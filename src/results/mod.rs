@@ -6,9 +6,10 @@
 //! | [`record`] | a record in memory |
 //! | [`wire`] | its file form, strict about what it reads |
 //! | `store` | reading and writing record files |
-//! | `criterion` | criterion's output directory, read into a record |
+//! | [`criterion`] | criterion's output directory, read into a record |
 //! | [`ranking`] | scores and ranks |
 
+pub mod criterion;
 pub mod metric;
 pub mod ranking;
 pub mod record;
