@@ -2,6 +2,8 @@
 
 pub mod allocators;
 #[cfg(feature = "harness")]
+pub mod cli;
+#[cfg(feature = "harness")]
 pub mod harness;
 #[cfg(feature = "harness")]
 pub mod instruments;

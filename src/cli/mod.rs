@@ -1,1 +1,127 @@
-//! (to come)
+//! The command line: one file a subcommand, all with the same skeleton: flags, long help, `run`.
+//!
+//! To add one: write `src/cli/<name>.rs` like its siblings, then add its `mod` line, its row in `Command` and its arm in
+//! [`Cli::run`], which the compiler asks for. `cargo run -- help <name>` proves it.
+//!
+//! Standard output is data (paths, tables), standard error is talk.
+
+mod import;
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "allocmark",
+    version,
+    about = "The allocator barometer for Rust",
+    arg_required_else_help = true
+)]
+#[command(after_help = "Exit codes: 0 fine, 1 what --fail-on names was found, 2 bad usage or bad input, \
+3 the machine is too noisy to say, 4 the run is incomplete.")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The subcommands, in the order of the help.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Import(import::Flags),
+}
+
+/// How a command that did its work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Nothing to object to.
+    Fine = 0,
+    /// What `--fail-on` names was found.
+    Finding = 1,
+    /// The command line or a file cannot be used; also every error that a command returns.
+    BadInput = 2,
+    /// The machine is too noisy to say.
+    TooNoisy = 3,
+    /// Some cells failed.
+    Incomplete = 4,
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// If it could not do its work; [`one_sentence`] says why.
+    pub fn run(&self) -> anyhow::Result<Exit> {
+        match &self.command {
+            Command::Import(flags) => import::run(flags),
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The error with its causes on one line, each cause once: many errors already quote theirs.
+pub fn one_sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !sentence.contains(&cause) {
+            let colon = if sentence.is_empty() { "" } else { ": " };
+            // Writing to a string cannot fail.
+            let _ = write!(sentence, "{colon}{cause}");
+        }
+    }
+    sentence.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the reader of our output went away, as `head` does: not an error of ours.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io.into_iter().any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// A line of data, on standard output.
+fn print(line: impl fmt::Display) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{line}").context("standard output")
+}
+
+/// A line of talk, on standard error. Nobody may be listening, which is no reason to stop.
+pub fn say(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_has_a_long_help_with_an_example() {
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example:\n  allocmark "), "{help}");
+        }
+    }
+
+    #[test]
+    fn a_cause_that_is_quoted_already_is_not_repeated() {
+        let cause = io::Error::other("disk\nfull");
+        let error =
+            anyhow::Error::new(cause).context("a.json: disk\nfull; expected room").context("the record");
+        assert_eq!(one_sentence(&error), "the record: a.json: disk full; expected room");
+    }
+}

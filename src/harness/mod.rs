@@ -7,11 +7,15 @@
 //! | [`bench`] | the entry point of a bench executable |
 //! | [`provenance`] | proof of who served |
 //! | [`protocol`] | what executables and the driver tell each other |
+//! | [`run`] | the driver: one process for each (round, case, allocator) |
+//! | [`machine`] | what machine this is, and what is wrong with measuring on it now |
 //! | [`files`] | files that appear whole |
 
 pub mod bench;
 pub mod binding;
 pub mod files;
+pub mod machine;
 pub mod matrix;
 pub mod protocol;
 pub mod provenance;
+pub mod run;

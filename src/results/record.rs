@@ -8,6 +8,8 @@ use std::fmt;
 use super::metric::Metric;
 pub use crate::workloads::params::{Axis, Params, Value};
 
+pub use crate::harness::machine::Machine;
+
 /// Everything one run produced.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -65,39 +67,6 @@ pub struct Profile {
     pub seed: Option<u64>,
     /// Cargo profile settings that change a 3 ns cell: name → value (`opt-level` → `3`).
     pub build: BTreeMap<String, String>,
-}
-
-/// The machine. A field that could not be read is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Machine {
-    /// Short name made from what below changes results; equal keys mean comparable records. `unknown` if imported.
-    pub key: String,
-    /// `AMD EPYC 9454`.
-    pub cpu: Option<String>,
-    /// Family, model and stepping, as `25/17/1`.
-    pub cpu_model: Option<String>,
-    /// Logical CPUs this process may use.
-    pub logical_cpus: Option<u32>,
-    /// Physical cores.
-    pub physical_cores: Option<u32>,
-    /// `L1d 32 KiB`, `L2 1 MiB`, `L3 32 MiB`, smallest first.
-    pub caches: Vec<String>,
-    /// Installed memory, bytes.
-    pub memory_bytes: Option<u64>,
-    /// `Linux 6.1.0`.
-    pub kernel: Option<String>,
-    /// `glibc 2.36`.
-    pub libc: Option<String>,
-    /// The selected word of the kernel's setting: `always`, `madvise`, `never`.
-    pub transparent_huge_pages: Option<String>,
-    /// Frequency governor.
-    pub governor: Option<String>,
-    /// `kvm`, … ; `None` on bare metal or where it cannot be told.
-    pub virtualisation: Option<String>,
-    /// `rustc 1.95.0 (…)`.
-    pub rustc: Option<String>,
-    /// Target triple.
-    pub target: Option<String>,
 }
 
 /// An allocator, as its page describes it.

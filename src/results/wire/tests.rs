@@ -1,0 +1,301 @@
+use std::path::Path;
+
+use super::*;
+use crate::results::metric::Metric;
+use crate::results::record::{
+    Absent, Allocator, Axis, Cell, Checks, Failed, FailureKind, Machine, Measured, Overhead, Parameter,
+    Params, Place, Profile, ServedBy, Tool, Value, Workload,
+};
+
+fn place(size: u64, allocator: &str) -> Place {
+    let params = Params(vec![
+        ("live".to_owned(), Value::Number(100)),
+        ("size".to_owned(), Value::Number(size)),
+        ("order".to_owned(), Value::Word("random".to_owned())),
+    ]);
+    Place { workload: "churn".to_owned(), params, allocator: allocator.to_owned() }
+}
+
+fn cell(size: u64, allocator: &str, value: f64) -> Cell {
+    let measured = Measured { value, interval: Some((value - 0.5, value + 0.5)), replicates: vec![value; 3] };
+    Cell {
+        place: place(size, allocator),
+        served_by: Some(ServedBy {
+            allocator: allocator.to_owned(),
+            method: "its own counter moved".to_owned(),
+        }),
+        metrics: [(Metric::Time, measured)].into(),
+    }
+}
+
+fn allocator(id: &str) -> Allocator {
+    Allocator {
+        id: id.to_owned(),
+        title: id.to_uppercase(),
+        class: "general".to_owned(),
+        package: Some("crate 1.0.0".to_owned()),
+        library: None,
+        missing_entry_points: vec!["realloc: copies instead".to_owned()],
+        configuration: "as it comes".to_owned(),
+        description: "An allocator.".to_owned(),
+        links: Vec::new(),
+    }
+}
+
+/// A record with one entry of everything.
+fn sample() -> Record {
+    let parameter = |name: &str, axis| Parameter { name: name.to_owned(), title: name.to_owned(), axis };
+    Record {
+        id: "20260102T030405Z-abcdef0-quick-epyc-01234567".to_owned(),
+        tool: Tool { name: "allocmark".to_owned(), version: "0.1.0".to_owned(), revision: None, dirty: true },
+        command: "allocmark run --profile quick".to_owned(),
+        profile: Profile {
+            name: "quick".to_owned(),
+            rounds: [("time".to_owned(), 6)].into(),
+            warm_up_ms: Some(30),
+            measuring_ms: Some(100),
+            samples: Some(10),
+            seed: Some(u64::MAX),
+            build: [("opt-level".to_owned(), "3".to_owned())].into(),
+        },
+        machine: Machine { key: "epyc-01234567".to_owned(), logical_cpus: Some(2), ..Machine::default() },
+        allocators: vec![allocator("system"), allocator("<script>alert(1)</script>"), allocator("../../x")],
+        workloads: vec![Workload {
+            id: "churn".to_owned(),
+            title: "Replace one of many".to_owned(),
+            family: "basic".to_owned(),
+            why: "Programs do it.\n\nOften.".to_owned(),
+            operation: "alloc + free".to_owned(),
+            needs: vec!["individual free".to_owned()],
+            parameters: vec![
+                parameter("live", Axis::Count),
+                parameter("size", Axis::Bytes),
+                parameter("order", Axis::Category),
+            ],
+        }],
+        cells: vec![cell(64, "system", 12.345_678_901_234_5), cell(64, "../../x", 0.1 + 0.2 + 1.0)],
+        absent: vec![Absent {
+            place: place(64, "<script>alert(1)</script>"),
+            reason: "one size only".to_owned(),
+        }],
+        failed: vec![Failed {
+            place: place(128, "system"),
+            kind: FailureKind::Crash,
+            detail: "signal 11".to_owned(),
+        }],
+        checks: Checks {
+            overhead: vec![Overhead {
+                workload: "churn".to_owned(),
+                params: place(64, "system").params,
+                null_ns: 0.3,
+                fastest: "system".to_owned(),
+                fastest_ns: 12.0,
+            }],
+            warnings: vec!["The load average was 3.".to_owned()],
+        },
+    }
+}
+
+fn read(text: &str) -> Result<Record, RecordError> {
+    from_json(text, Path::new("r.json"))
+}
+
+/// The sample's text with `old` replaced by `new`, where `old` is known to be in it.
+fn altered(old: &str, new: &str) -> String {
+    let text = to_json(&sample());
+    assert!(text.contains(old), "the sample has no {old}: {text}");
+    text.replacen(old, new, 1)
+}
+
+#[track_caller]
+fn refused(text: &str, wanted: &[&str]) {
+    let error = read(text).expect_err("this text must be refused").to_string();
+    assert!(error.starts_with("r.json"), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+    for part in wanted {
+        assert!(error.contains(part), "no {part:?} in {error:?}");
+    }
+}
+
+#[test]
+fn a_record_survives_its_file_form() {
+    let record = sample();
+    assert_eq!(read(&to_json(&record)).unwrap(), record);
+}
+
+#[test]
+fn the_same_record_gives_the_same_text_with_one_line_for_each_cell() {
+    let text = to_json(&sample());
+    assert_eq!(text, to_json(&read(&text).unwrap()));
+    let cells =
+        text.lines().filter(|line| line.starts_with("{\"workload\":\"churn\"") && line.contains("served_by"));
+    assert_eq!(cells.count(), 2);
+}
+
+#[test]
+fn every_number_survives_to_the_last_bit() {
+    let mut seed = 1_u64;
+    for _ in 0..2000 {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let value = 1.0 + (seed >> 11) as f64 / 3e12 * f64::from(1 + (seed >> 60) as u32).powi(5);
+        let mut record = sample();
+        record.cells[0] = cell(64, "system", value);
+        assert_eq!(read(&to_json(&record)).unwrap().cells[0].metrics[&Metric::Time].value, value);
+    }
+}
+
+#[test]
+fn the_top_level_keys_are_those_of_the_format() {
+    let text = to_json(&sample());
+    let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut keys: Vec<&str> = parsed.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let mut wanted = [
+        "schema",
+        "id",
+        "tool",
+        "command",
+        "profile",
+        "machine",
+        "metrics",
+        "allocators",
+        "workloads",
+        "cells",
+        "absent",
+        "failed",
+        "checks",
+    ];
+    wanted.sort_unstable();
+    assert_eq!(keys, wanted);
+}
+
+#[test]
+fn truncated_text_is_refused_with_line_and_column() {
+    let text = to_json(&sample());
+    refused(&text[..text.len() / 2], &["line ", "column ", "ends too early"]);
+    refused("", &["line 1", "ends too early"]);
+    refused("[]", &["expected a JSON object"]);
+    refused("not json", &["line 1, column 2"]);
+}
+
+#[test]
+fn no_prefix_of_a_record_is_a_record() {
+    let text = to_json(&sample());
+    for (end, _) in text.char_indices().filter(|(end, _)| *end < text.trim_end().len()) {
+        assert!(read(&text[..end]).is_err(), "the first {end} bytes were read");
+    }
+}
+
+#[test]
+fn another_schema_is_named_before_anything_else() {
+    refused(&altered("\"schema\": 1", "\"schema\": 7"), &["schema 7: this version reads 1"]);
+    refused("{\"schema\": \"x\", \"new\": 1}", &["schema \"x\": this version reads 1"]);
+    refused("{}", &["no `schema`"]);
+}
+
+#[test]
+fn an_unknown_field_is_named_with_its_place() {
+    refused(
+        &altered("\"allocator\":\"system\"", "\"alocator\":\"system\""),
+        &["unknown field `alocator`", "line "],
+    );
+    refused(&altered("\"command\":", "\"comand\":"), &["unknown field `comand`", "line 5"]);
+}
+
+#[test]
+fn a_key_that_comes_twice_is_refused() {
+    refused(&altered("\"live\":100,", "\"live\":100,\"live\":100,"), &["the key `live` comes twice"]);
+    refused(&altered("\"id\":", "\"id\": \"a\",\n\"id\":"), &["duplicate field `id`"]);
+}
+
+#[test]
+fn times_that_cannot_be_are_refused_with_cell_and_metric() {
+    for wrong in ["null", "-1.0", "0.0"] {
+        refused(
+            &altered("\"value\":12.3456789012345", &format!("\"value\":{wrong}")),
+            &["cells[0] (churn/system/live=100,size=64,order=random), time.value", "a finite number above 0"],
+        );
+    }
+    refused(&altered("\"value\":12.3456789012345", "\"value\":NaN"), &["line ", "column "]);
+    refused(&altered("\"value\":12.3456789012345", "\"value\":1e999"), &["out of range"]);
+    refused(&altered("\"value\":12.3456789012345,", ""), &["time.value: null or missing"]);
+    refused(&altered("[12.3456789012345,", "[null,"), &["time.replicates[0]"]);
+}
+
+#[test]
+fn an_interval_must_hold_its_value() {
+    refused(
+        &altered("\"high\":12.8456789012345", "\"high\":12.1"),
+        &["does not hold the value 12.3456789012345"],
+    );
+    refused(&altered(",\"high\":12.8456789012345", ""), &["time.high: null or missing"]);
+}
+
+#[test]
+fn a_place_may_be_taken_once_in_all_three_lists() {
+    let mut record = sample();
+    record.cells.push(cell(64, "system", 1.0));
+    refused(&to_json(&record), &["cells[2] (churn/system/", "the same place as cells[0]"]);
+
+    let mut record = sample();
+    record.failed[0].place = place(64, "system");
+    refused(&to_json(&record), &["failed[0] (churn/system/", "the same place as cells[0]"]);
+}
+
+#[test]
+fn another_order_of_parameters_is_the_same_place() {
+    let mut record = sample();
+    let mut twin = cell(64, "system", 1.0);
+    twin.place.params.0.reverse();
+    twin.place.params.0[2].1 = Value::Word("100".to_owned());
+    record.cells.push(twin);
+    refused(&to_json(&record), &["the same place as cells[0]"]);
+}
+
+#[test]
+fn what_is_not_listed_is_refused() {
+    refused(&altered("\"allocator\":\"system\"", "\"allocator\":\"x\""), &["allocator \"x\" is not listed"]);
+    refused(&altered("\"workload\":\"churn\"", "\"workload\":\"x\""), &["workload \"x\" is not listed"]);
+    refused(&altered("\"params\":{\"live\"", "\"params\":{\"life\""), &["parameter \"life\" is not listed"]);
+    refused(
+        &altered("\"metrics\":{\"time\"", "\"metrics\":{\"tim\""),
+        &["unknown metric \"tim\"", "one of time"],
+    );
+    refused(&altered("\"kind\":\"crash\"", "\"kind\":\"boom\""), &["unknown kind \"boom\"", "time limit"]);
+    refused(&altered("\"axis\":\"bytes\"", "\"axis\":\"b\""), &["unknown axis \"b\""]);
+}
+
+#[test]
+fn a_metric_in_another_unit_is_refused() {
+    refused(
+        &altered("\"unit\":\"nanoseconds\"", "\"unit\":\"bytes\""),
+        &["metrics.time: bytes / lower / noisy"],
+    );
+}
+
+#[test]
+fn names_are_neither_empty_nor_long_nor_unprintable() {
+    let mut record = sample();
+    record.allocators[0].id = "x".repeat(201);
+    refused(&to_json(&record), &["allocators[0].id: it has 201 characters", "at most 200"]);
+    record.allocators[0].id = String::new();
+    refused(&to_json(&record), &["allocators[0].id: it is empty"]);
+    record.allocators[0].id = "a\nb".to_owned();
+    refused(&to_json(&record), &["allocators[0].id: \"a\\nb\" has a control character"]);
+}
+
+#[test]
+fn a_record_id_is_a_file_name() {
+    for id in ["../../x", ".hidden", "-rf", "a/b", "a b", "ä"] {
+        let mut record = sample();
+        record.id = id.to_owned();
+        refused(&to_json(&record), &["is not a file name"]);
+    }
+}
+
+#[test]
+fn a_record_in_which_nothing_was_measured_can_be_read() {
+    let mut record = sample();
+    record.cells.clear();
+    assert!(read(&to_json(&record)).unwrap().cells.is_empty());
+}
