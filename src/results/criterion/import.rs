@@ -189,7 +189,8 @@ fn warnings(
 ) -> Vec<String> {
     let mut warnings = vec![
         "Imported: criterion's files state no unit; nanoseconds of wall time are assumed.".to_owned(),
-        "Imported: one value for each cell, so differences between runs of a process are not in the intervals.".to_owned(),
+        "Imported: one run of each cell, so the intervals hold what varied within it, not what varies between runs."
+            .to_owned(),
     ];
     let name = |directory: &Path| directory.strip_prefix(root).unwrap_or(directory).display().to_string();
     let old = entries

@@ -299,3 +299,32 @@ fn a_record_in_which_nothing_was_measured_can_be_read() {
     record.cells.clear();
     assert!(read(&to_json(&record)).unwrap().cells.is_empty());
 }
+
+/// A generator is enough here: the point is many damaged files, not their distribution.
+#[test]
+fn a_damaged_record_is_read_or_refused_but_never_a_panic() {
+    let text = to_json(&sample());
+    let mut random = crate::stats::Random::new(1);
+    let mut below = |bound: usize| random.below(bound as u64) as usize;
+    let pieces =
+        ["", "0", "-1", "1e400", "null", "\"", "{", "[", "}", "]", ",", "\\u0000", "\"x\":1,", "true"];
+    let mut refused = 0;
+    for _ in 0..3000 {
+        let mut damaged = text.clone();
+        for _ in 0..=below(2) {
+            let start = (0..).map(|_| below(damaged.len())).find(|at| damaged.is_char_boundary(*at)).unwrap();
+            let end =
+                (start + below(4)..).find(|at| damaged.is_char_boundary((*at).min(damaged.len()))).unwrap();
+            damaged.replace_range(start..end.min(damaged.len()), pieces[below(pieces.len())]);
+        }
+        match read(&damaged) {
+            // What was read is a record: it can be written and read again.
+            Ok(record) => assert_eq!(read(&to_json(&record)).unwrap(), record),
+            Err(error) => {
+                refused += 1;
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+    assert!(refused > 1000, "only {refused} were refused");
+}
