@@ -8,11 +8,13 @@
 //! | [`provenance`] | proof of who served |
 //! | [`protocol`] | what executables and the driver tell each other |
 //! | [`run`] | the driver: one process for each (round, case, allocator) |
+//! | [`criterion_files`] | criterion's output directory, read one benchmark at a time |
 //! | [`machine`] | what machine this is, and what is wrong with measuring on it now |
 //! | [`files`] | files that appear whole |
 
 pub mod bench;
 pub mod binding;
+pub mod criterion_files;
 pub mod files;
 pub mod machine;
 pub mod matrix;

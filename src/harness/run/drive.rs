@@ -11,7 +11,7 @@ use super::journal::{Entry, Failure};
 use super::plan::{self, PlannedCase};
 use super::process::{self, Ended, Finished};
 use super::{CellName, Effort, RunError};
-use crate::harness::criterion;
+use crate::harness::criterion_files::read_benchmark;
 use crate::harness::protocol::{self, Outcome};
 
 /// What a run knows so far.
@@ -195,12 +195,9 @@ impl Executor for Processes<'_> {
         let said = fs::read(&outcome).ok().and_then(|json| serde_json::from_slice::<Outcome>(&json).ok());
         match said {
             Some(Outcome::Served(method)) if finished.ended == Ended::Well => {
-                let benchmark = directory(&self.scratch, cell);
-                let per_iteration = criterion::per_iteration(&benchmark.join("new").join("sample.json"))
+                let benchmark = read_benchmark(&directory(&self.scratch, cell))
                     .map_err(|error| Failure::Crash(error.to_string()))?;
-                let median = crate::stats::median(&per_iteration)
-                    .ok_or_else(|| Failure::Crash("criterion left no sample".to_owned()))?;
-                Ok((median, method))
+                Ok((benchmark.replicate(), method))
             }
             Some(outcome) if !matches!(outcome, Outcome::Served(_)) => Err(Failure::Said(outcome)),
             _ => Err(self.failure(&finished).unwrap_or_else(|| silent(&finished))),

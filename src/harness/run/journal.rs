@@ -86,6 +86,21 @@ pub enum Failure {
     TimeLimit(String),
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Said(Outcome::WrongAnswer(detail)) => write!(out, "wrong answer: {detail}"),
+            Self::Said(Outcome::WrongAllocator(detail)) => write!(out, "wrong allocator: {detail}"),
+            Self::Said(Outcome::OutOfMemory(detail)) | Self::OutOfMemory(detail) => {
+                write!(out, "out of memory: {detail}")
+            }
+            Self::Said(Outcome::Crash(detail)) | Self::Crash(detail) => write!(out, "crash: {detail}"),
+            Self::Said(Outcome::Served(_)) => out.write_str("crash: it reported success and failed"),
+            Self::TimeLimit(detail) => write!(out, "time limit: {detail}"),
+        }
+    }
+}
+
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
