@@ -4,8 +4,10 @@
 //! [`Bulk`] cannot be a bulk row, one that is not `Sync` cannot promise anything to several threads. A peer whose
 //! feature is off stays in the list and says so; nothing is silently missing.
 
+use super::arena::Arena;
 use super::contract::{Bulk, Contract, Facts, Known};
 use super::null::Null;
+use super::pool::Pool;
 use super::{bump, jemalloc, mimalloc, rpmalloc, snmalloc, system, tcmalloc};
 
 /// One allocator as the rest of the program knows it.
@@ -75,6 +77,8 @@ pub fn all() -> Vec<Row> {
         Row::general_if(cfg!(feature = "rpmalloc"), &rpmalloc::FACTS, "feature `rpmalloc` is off"),
         Row::general_if(cfg!(feature = "tcmalloc"), &tcmalloc::FACTS, "feature `tcmalloc` is off"),
         // The place of `slab`: after the peers of its class, before the scoped allocators.
+        Row::fixed_size_shared::<Pool>(),
+        Row::bulk::<Arena>(),
         bump_row(),
     ]
 }

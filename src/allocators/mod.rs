@@ -1,5 +1,6 @@
 //! Layer 1: our allocators, and everybody's contracts.
 
+pub mod arena;
 mod arithmetic;
 pub mod bump;
 pub mod contract;
@@ -9,6 +10,7 @@ pub mod list;
 pub mod mimalloc;
 pub mod null;
 pub mod pages;
+pub mod pool;
 pub mod rpmalloc;
 pub mod snmalloc;
 pub mod system;
