@@ -262,6 +262,10 @@ fn what_is_not_listed_is_refused() {
         &["unknown metric \"tim\"", "one of time"],
     );
     refused(&altered("\"kind\":\"crash\"", "\"kind\":\"boom\""), &["unknown kind \"boom\"", "time limit"]);
+    refused(
+        &altered("\"live\":100", "\"live\":1.5"),
+        &["neither a whole number from 0 nor a string", "line "],
+    );
     refused(&altered("\"axis\":\"bytes\"", "\"axis\":\"b\""), &["unknown axis \"b\""]);
 }
 
