@@ -27,7 +27,7 @@ pub struct Machine {
     pub physical_cores: Option<u32>,
     /// `L1d 32 KiB`, `L2 1 MiB`, `L3 32 MiB`, smallest first.
     pub caches: Vec<String>,
-    /// Installed memory, bytes.
+    /// Memory that the kernel manages, bytes: what is installed, less what firmware and kernel keep to themselves.
     pub memory_bytes: Option<u64>,
     /// `Linux 6.1.0`.
     pub kernel: Option<String>,

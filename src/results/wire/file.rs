@@ -1,5 +1,6 @@
 //! The types of the file, field for field. They know nothing of what the fields mean.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -137,7 +138,7 @@ pub(super) struct Parameter {
 
 /// A number or a word.
 #[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "a whole number from 0 or a string as the parameter's value")]
+#[serde(untagged, expecting = "a parameter's value that is neither a whole number from 0 nor a string")]
 pub(super) enum Value {
     Number(u64),
     Word(String),
@@ -253,8 +254,9 @@ impl<'de, V: DeserializeOwned> Visitor<'de> for OrderedVisitor<V> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Ordered<V>, M::Error> {
         let mut entries: Vec<(String, V)> = Vec::new();
+        let mut seen = HashSet::new();
         while let Some(key) = map.next_key::<String>()? {
-            if entries.iter().any(|(known, _)| *known == key) {
+            if !seen.insert(key.clone()) {
                 return Err(serde::de::Error::custom(format!("the key `{key}` comes twice")));
             }
             let value = map.next_value()?;

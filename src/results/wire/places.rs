@@ -43,7 +43,7 @@ pub(super) fn name(place: &str, name: &str) -> Result<(), Fault> {
 /// What the lists of allocators and workloads allow, and which places are taken.
 pub(super) struct Places {
     allocators: HashSet<String>,
-    workloads: HashMap<String, Vec<String>>,
+    workloads: HashMap<String, HashSet<String>>,
     taken: HashMap<Shown, String>,
 }
 
@@ -61,14 +61,13 @@ impl Places {
         for (index, workload) in file.workloads.iter().enumerate() {
             let at = format!("workloads[{index}].id");
             name(&at, &workload.id)?;
-            let mut parameters: Vec<String> = Vec::new();
+            let mut parameters = HashSet::new();
             for (number, parameter) in workload.parameters.iter().enumerate() {
                 let at = format!("workloads[{index}].parameters[{number}].name");
                 name(&at, &parameter.name)?;
-                if parameters.contains(&parameter.name) {
+                if !parameters.insert(parameter.name.clone()) {
                     return fault(at, format!("{:?} is listed twice", parameter.name), "each parameter once");
                 }
-                parameters.push(parameter.name.clone());
             }
             if workloads.insert(workload.id.clone(), parameters).is_some() {
                 return fault(at, format!("{:?} is listed twice", workload.id), "each workload once");

@@ -262,6 +262,10 @@ fn what_is_not_listed_is_refused() {
         &["unknown metric \"tim\"", "one of time"],
     );
     refused(&altered("\"kind\":\"crash\"", "\"kind\":\"boom\""), &["unknown kind \"boom\"", "time limit"]);
+    refused(
+        &altered("\"live\":100", "\"live\":1.5"),
+        &["neither a whole number from 0 nor a string", "line "],
+    );
     refused(&altered("\"axis\":\"bytes\"", "\"axis\":\"b\""), &["unknown axis \"b\""]);
 }
 
@@ -327,4 +331,53 @@ fn a_damaged_record_is_read_or_refused_but_never_a_panic() {
         }
     }
     assert!(refused > 1000, "only {refused} were refused");
+}
+
+/// The keys of the format in `value`; what users name (parameters, probes, settings, metrics) is not part of it.
+fn keys(value: &serde_json::Value, named_by_users: bool, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, false, found)),
+        serde_json::Value::Object(entries) => {
+            for (key, value) in entries {
+                if !named_by_users {
+                    found.push(key.clone());
+                }
+                keys(value, ["params", "rounds", "build", "metrics"].contains(&key.as_str()), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_format_in_words_names_every_field() {
+    let some = || Some("x".to_owned());
+    let mut record = sample();
+    record.tool.revision = some();
+    record.allocators[0].library = some();
+    record.allocators[0].links.push("https://example.org".to_owned());
+    record.machine = Machine {
+        key: "x".to_owned(),
+        cpu: some(),
+        cpu_model: some(),
+        logical_cpus: Some(1),
+        physical_cores: Some(1),
+        caches: vec!["L2 1 MiB".to_owned()],
+        memory_bytes: Some(1),
+        kernel: some(),
+        libc: some(),
+        transparent_huge_pages: some(),
+        governor: some(),
+        virtualisation: some(),
+        rustc: some(),
+        target: some(),
+    };
+    let text = to_json(&record);
+    assert_eq!(read(&text).unwrap(), record);
+    let mut found = Vec::new();
+    keys(&serde_json::from_str(&text).unwrap(), false, &mut found);
+    let words = include_str!("../../../results/README.md");
+    for key in found {
+        assert!(words.contains(&format!("`{key}`")), "results/README.md does not name `{key}`");
+    }
 }
