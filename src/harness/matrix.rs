@@ -34,14 +34,14 @@ pub fn fits(contract: &Contract, case: &Case) -> Result<(), String> {
         return Err("the control shows the harness's overhead in the basic workloads only".to_owned());
     }
     if needs.threads && !contract.threads {
-        return Err("several threads use it, and this allocator belongs to one thread".to_owned());
+        return Err("the workload uses several threads, and this allocator belongs to one".to_owned());
     }
     if needs.mixed_sizes && !contract.mixed_sizes {
-        return Err("its blocks have many sizes, and this allocator has blocks of one size".to_owned());
+        return Err("the workload asks for blocks of many sizes, and this allocator has blocks of one size".to_owned());
     }
     // The control is reset between passes instead, off the clock: it only has to be cheap.
     if needs.frees && !contract.frees && !control {
-        return Err("it frees blocks one at a time to use their memory again, \
+        return Err("the workload frees blocks one at a time to use their memory again, \
                     and this allocator releases everything together"
             .to_owned());
     }

@@ -16,22 +16,27 @@ pub struct Pair {
     size: usize,
 }
 
-/// Pairs a heap that does not free may do before it is reset: 256 blocks of 64 bytes stay in a first-level cache,
-/// as the one block of a heap that frees does. The reset is inside the clock; it is one store in 256 pairs.
-const STRETCH: usize = 256;
+/// Bytes that a heap which does not free may hand out before it is reset: half of a small first-level cache, so that its
+/// blocks stay as warm as the one block of a heap that frees. The reset is inside the clock; it is one store.
+const STRETCH_BYTES: usize = 16 << 10;
 
-/// Bytes that a stretch or a pass may ask for. At 1 MiB a block, a pass is 64 pairs.
+/// Pairs in a stretch at most: enough that the reset does not show.
+const LONGEST_STRETCH: usize = 256;
+
+/// Pairs in a pass: ten microseconds and more, against which two clock readings of 30 ns are nothing. Large blocks, which
+/// are touched once a page, take that long in fewer pairs.
+const PAIRS: usize = 4_096;
+
+/// Bytes that the pairs of a pass ask for at most, 64 pairs of 1 MiB.
 const PASS_BYTES: usize = 64 << 20;
 
 impl Pair {
     fn stretch(&self) -> usize {
-        STRETCH.min(PASS_BYTES / self.size)
+        (STRETCH_BYTES / self.size).clamp(1, LONGEST_STRETCH)
     }
 
-    /// Stretches in a pass: sixteen make 4 096 pairs, ten microseconds or more, against which a clock reading of
-    /// 30 ns is nothing. Large blocks take that long in fewer pairs.
     fn stretches(&self) -> usize {
-        if self.size <= 65_536 { 16 } else { 1 }
+        PAIRS.min(PASS_BYTES / self.size) / self.stretch()
     }
 }
 
