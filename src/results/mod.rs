@@ -8,7 +8,15 @@
 //! | `store` | reading and writing record files |
 //! | `criterion` | criterion's output directory, read into a record |
 //! | [`ranking`] | scores and ranks |
+//! | [`verdict`] | one cell's change judged, with the evidence |
+//! | [`compare`] | two records, cell by cell |
+//! | [`confirm`] | fresh rounds for what a comparison suspects |
 
+pub mod compare;
+pub mod confirm;
+#[cfg(test)]
+mod fixture;
 pub mod metric;
 pub mod ranking;
 pub mod record;
+pub mod verdict;
