@@ -1,6 +1,7 @@
 //! A gate's job from first to last: screen all cells, confirm the suspected ones, count what was said.
 
-use allocmark::results::confirm::{Fresh, confirm, rounds_needed};
+use allocmark::results::confirm::{Fresh, confirm, rounds_allowing};
+use allocmark::results::control::spread;
 use allocmark::results::metric::{Direction, Noise as NoiseClass};
 use allocmark::results::record::Measured;
 use allocmark::results::verdict::{Floor, Question, Rounds, Scale, Verdict, screen};
@@ -21,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) layouts: usize,
     /// How the confirmation gets its builds.
     pub(crate) confirmation: Confirmation,
+    /// In how many rounds of the confirmation a slower cell may fail to show it.
+    pub(crate) misses: usize,
     /// Whether each cell's A/A control (base against base in another layout) raises its floor.
     pub(crate) control: bool,
 }
@@ -62,7 +65,7 @@ pub(crate) fn run(plan: &Plan, noise: &Noise, random: &mut Random) -> Outcome {
     let ratios =
         std::iter::repeat_n(1.0, plan.unchanged).chain(std::iter::repeat_n(plan.slowed.1, plan.slowed.0));
     let suspects: Vec<Suspect> = ratios.filter_map(|ratio| screened(plan, noise, ratio, random)).collect();
-    let rounds = rounds_needed(suspects.len());
+    let rounds = rounds_allowing(plan.misses, suspects.len());
     let is_unchanged: Vec<bool> = suspects.iter().map(|suspect| suspect.ratio == 1.0).collect();
     let fresh: Vec<Fresh> = suspects
         .into_iter()
@@ -112,8 +115,10 @@ fn screened(plan: &Plan, noise: &Noise, ratio: f64, random: &mut Random) -> Opti
     let mut floor = Floor::TIME;
     if plan.control {
         let control = cell.paired(plan.rounds, 1.0, (&base, &base.rotated()), random);
-        let logarithms: Vec<f64> = control.iter().map(|(one, other)| (one / other).ln()).collect();
-        floor = floor.at_least_twice(median(&logarithms)?.abs());
+        let (one, other) = control.into_iter().unzip();
+        let question = Question { direction: Direction::Lower, noise: NoiseClass::Noisy, floor };
+        let judgement = screen(&question, &measured(one)?, &measured(other)?, Rounds::Paired)?;
+        floor = floor.at_least_twice(spread(&judgement.evidence)?);
     }
     let (base_times, head_times) =
         cell.paired(plan.rounds, ratio, (&base, &head), random).into_iter().unzip();

@@ -5,9 +5,14 @@
 mod job;
 mod noise;
 
+use std::process::ExitCode;
+
+use allocmark::results::confirm::{ROOM, rounds_allowing};
+use allocmark::results::metric::Metric;
+use allocmark::results::verdict::{Question, Rounds, Verdict, screen};
 use allocmark::stats::{Random, seed_from, shift, sign_test_interval};
 
-use job::{Confirmation, Outcome, Plan, run};
+use job::{Confirmation, Outcome, Plan, measured, run};
 use noise::{Cell, Layouts, Noise, Shape};
 
 /// All tables follow from it.
@@ -29,24 +34,34 @@ const GATE: Plan = Plan {
     rounds: 6,
     layouts: 3,
     confirmation: Confirmation::FreshBuilds,
+    misses: ROOM,
     control: true,
 };
 
-fn main() {
-    // One table by its number, or all: `method_tables 3`.
+/// A table's name, as in the document's markers, and what prints it.
+const TABLES: [(&str, fn()); 6] = [
+    ("coverage", coverage),
+    ("layouts", layouts),
+    ("false-alarms", false_alarms),
+    ("power", power),
+    ("room", room),
+    ("records", records),
+];
+
+fn main() -> ExitCode {
     let wanted = std::env::args().nth(1);
-    let tables: [fn(); 4] = [coverage, layouts, false_alarms, power];
-    for (number, table) in tables.iter().enumerate() {
-        if wanted.as_ref().is_none_or(|wanted| *wanted == (number + 1).to_string()) {
-            table();
-            println!();
-        }
+    if let Some((_, table)) = TABLES.iter().find(|(name, _)| Some(*name) == wanted.as_deref()) {
+        table();
+        return ExitCode::SUCCESS;
     }
+    let names: Vec<&str> = TABLES.iter().map(|(name, _)| *name).collect();
+    eprintln!("usage: method_tables {}", names.join(" | "));
+    // The exit code for bad usage, as of `allocmark`.
+    ExitCode::from(2)
 }
 
 /// How often the intervals hold the truth.
 fn coverage() {
-    println!("Share of 95 % intervals that hold the true ratio (spread 2 %):\n");
     println!("| rounds | noise | 6 | 9 | 12 | 20 |\n|---|---|---|---|---|---|");
     for paired in [true, false] {
         for (index, shape) in Shape::ALL.into_iter().enumerate() {
@@ -121,10 +136,6 @@ fn layouts() {
 
 /// How often a job of unchanged cells raises an alarm.
 fn false_alarms() {
-    println!(
-        "Share of jobs of 300 unchanged cells with a false *regressed*, and falsely suspected cells a job (placement \
-         2 %, 6 rounds, 3 builds a side, fresh builds in the confirmation, A/A floors):\n"
-    );
     println!("| noise | 0.5 % | 1 % | 2 % | 4 % | 8 % |\n|---|---|---|---|---|---|");
     for (index, shape) in Shape::ALL.into_iter().enumerate() {
         print!("| {} |", shape.title());
@@ -146,10 +157,6 @@ fn alarms(plan: &Plan, noise: &Noise, random: &mut Random) -> String {
 
 /// How often a slower cell is found.
 fn power() {
-    println!(
-        "Share of slower cells called *regressed* (in brackets: suspected by the screen), in jobs of 300 cells of which \
-         10 are slower; noise a mixture, placement 1 %, 3 builds a side, fresh builds in the confirmation, A/A floors:\n"
-    );
     println!("| spread | rounds | 3 % slower | 6 % | 10 % | 20 % |\n|---|---|---|---|---|---|");
     for spread in SPREADS {
         for rounds in ROUNDS {
@@ -159,16 +166,79 @@ fn power() {
                 let noise = Noise { shape: Shape::Mixed, spread, layout: 0.01 };
                 let words = [SEED, 4, rounds as u64, (spread * 1000.0) as u64, (slower * 1000.0) as u64];
                 let mut random = Random::new(seed_from(&words));
-                let outcomes: Vec<Outcome> =
-                    (0..POWER_JOBS).map(|_| run(&plan, &noise, &mut random)).collect();
-                let share = |count: fn(&Outcome) -> usize| {
-                    percent(outcomes.iter().map(count).sum::<usize>() as f64 / (10 * POWER_JOBS) as f64)
-                };
-                print!(" {} ({}) |", share(|outcome| outcome.regressed), share(|outcome| outcome.suspected));
+                let (regressed, suspected) = found(&plan, &noise, &mut random);
+                print!(" {regressed} ({suspected}) |");
             }
             println!();
         }
     }
+}
+
+/// What more rounds in the confirmation and the A/A floors do to false alarms and power.
+fn room() {
+    println!(
+        "What room in the confirmation buys: rounds for 10 suspected cells, share of jobs with a false *regressed* \
+         (300 unchanged cells, spread 2 %, placement 2 %), and share of slower cells called *regressed* (10 of 300, \
+         placement 1 %, spread 2 % and 4 %); noise a mixture, 6 rounds in the screen, 3 builds, fresh builds:\n"
+    );
+    println!(
+        "| rounds that may miss | A/A floors | rounds for 10 | false alarms | 6 % slower, spread 2 % | 10 %, 2 % | \
+         10 %, 4 % | 20 %, 4 % |\n|---|---|---|---|---|---|---|---|"
+    );
+    for misses in [0, 1, 2, 4] {
+        for control in [true, false] {
+            let plan = Plan { misses, control, ..GATE };
+            let words = if control { "yes" } else { "no" };
+            let mut random = Random::new(seed_from(&[SEED, 5, misses as u64, u64::from(control)]));
+            let calm = Noise { shape: Shape::Mixed, spread: 0.02, layout: 0.02 };
+            let alarms = alarms(&plan, &calm, &mut random);
+            print!("| {misses} | {words} | {} | {alarms} |", rounds_allowing(misses, 10));
+            for (slower, spread) in [(0.06, 0.02), (0.10, 0.02), (0.10, 0.04), (0.20, 0.04)] {
+                let plan = Plan { unchanged: 290, slowed: (10, 1.0 + slower), ..plan };
+                let noise = Noise { shape: Shape::Mixed, spread, layout: 0.01 };
+                let (regressed, suspected) = found(&plan, &noise, &mut random);
+                print!(" {regressed} ({suspected}) |");
+            }
+            println!();
+        }
+    }
+}
+
+/// How often two stored records of the same code look different.
+fn records() {
+    println!("| noise | 0.5 % | 1 % | 2 % | 4 % | 8 % |\n|---|---|---|---|---|---|");
+    for (index, shape) in Shape::ALL.into_iter().enumerate() {
+        print!("| {} |", shape.title());
+        for spread in SPREADS {
+            let mut random = Random::new(seed_from(&[SEED, 6, index as u64, (spread * 1000.0) as u64]));
+            let noise = Noise { shape, spread, layout: 0.0 };
+            let suspected =
+                (0..INTERVALS).filter(|_| is_suspected_between_records(&noise, &mut random)).count();
+            print!(" {:.1} |", 300.0 * suspected as f64 / INTERVALS as f64);
+        }
+        println!();
+    }
+}
+
+fn is_suspected_between_records(noise: &Noise, random: &mut Random) -> bool {
+    let level = Layouts::draw(1, noise, random);
+    let mut cell = Cell::new(noise, random);
+    let base = cell.alone(6, 1.0, &level, random);
+    cell.another_day(random);
+    let head = cell.alone(6, 1.0, &level, random);
+    let question = Question::about(Metric::Time, 1, None);
+    let (Some(base), Some(head)) = (measured(base), measured(head)) else { return false };
+    screen(&question, &base, &head, Rounds::Unpaired)
+        .is_some_and(|judgement| judgement.verdict == Verdict::Suspected)
+}
+
+/// The shares of slower cells called regressed, and suspected.
+fn found(plan: &Plan, noise: &Noise, random: &mut Random) -> (String, String) {
+    let outcomes: Vec<Outcome> = (0..POWER_JOBS).map(|_| run(plan, noise, random)).collect();
+    let cells = (plan.slowed.0 as u64 * POWER_JOBS) as f64;
+    let share =
+        |count: fn(&Outcome) -> usize| percent(outcomes.iter().map(count).sum::<usize>() as f64 / cells);
+    (share(|outcome| outcome.regressed), share(|outcome| outcome.suspected))
 }
 
 fn percent(share: f64) -> String {

@@ -11,9 +11,11 @@
 //! | [`verdict`] | one cell's change judged, with the evidence |
 //! | [`compare`] | two records, cell by cell |
 //! | [`confirm`] | fresh rounds for what a comparison suspects |
+//! | [`control`] | the same code compared with itself |
 
 pub mod compare;
 pub mod confirm;
+pub mod control;
 #[cfg(test)]
 mod fixture;
 pub mod metric;
