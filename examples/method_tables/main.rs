@@ -99,10 +99,6 @@ fn holds(paired: bool, rounds: usize, noise: &Noise, random: &mut Random) -> boo
 /// What the number of builds, fresh builds and the A/A control each contribute.
 fn layouts() {
     println!(
-        "Share of jobs of 300 unchanged cells with a false *regressed*, and falsely suspected cells a job, if code \
-         placement moves each cell by 1, 2 or 3 % (standard deviation; noise a mixture, spread 1 %):\n"
-    );
-    println!(
         "| builds a side | confirmation | A/A floors | 0 % | 1 % | 2 % | 3 % |\n|---|---|---|---|---|---|---|"
     );
     let plans = [
@@ -176,11 +172,6 @@ fn power() {
 
 /// What more rounds in the confirmation and the A/A floors do to false alarms and power.
 fn room() {
-    println!(
-        "What room in the confirmation buys: rounds for 10 suspected cells, share of jobs with a false *regressed* \
-         (300 unchanged cells, spread 2 %, placement 2 %), and share of slower cells called *regressed* (10 of 300, \
-         placement 1 %, spread 2 % and 4 %); noise a mixture, 6 rounds in the screen, 3 builds, fresh builds:\n"
-    );
     println!(
         "| rounds that may miss | A/A floors | rounds for 10 | false alarms | 6 % slower, spread 2 % | 10 %, 2 % | \
          10 %, 4 % | 20 %, 4 % |\n|---|---|---|---|---|---|---|---|"
