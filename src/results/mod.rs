@@ -9,11 +9,21 @@
 //! | [`import`] | criterion's output directory, made into a record |
 //! | [`assemble`] | a record from what a run measured |
 //! | [`ranking`] | scores and ranks |
+//! | [`verdict`] | one cell's change judged, with the evidence |
+//! | [`compare`] | two records, cell by cell |
+//! | [`confirm`] | fresh rounds for what a comparison suspects |
+//! | [`control`] | the same code compared with itself |
 
 pub mod assemble;
+pub mod compare;
+pub mod confirm;
+pub mod control;
+#[cfg(test)]
+mod fixture;
 pub mod import;
 pub mod metric;
 pub mod ranking;
 pub mod record;
 pub mod store;
+pub mod verdict;
 pub mod wire;

@@ -308,10 +308,8 @@ fn commonest(numbers: impl Iterator<Item = usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::record::{
-        Allocator, Cell, Checks, Failed, FailureKind, Machine, Profile, Tool, Value, Workload,
-    };
-    use std::collections::BTreeMap;
+    use crate::results::fixture::{add, assert_close, measured, record, size};
+    use crate::results::record::{Failed, FailureKind};
 
     #[test]
     fn the_ratio_is_the_median_of_the_rounds_ratios() {
@@ -504,74 +502,5 @@ mod tests {
 
     fn names_and_ranks(ranking: &Ranking) -> Vec<(&str, usize)> {
         ranking.rows.iter().map(|row| (row.allocator.as_str(), row.rank)).collect()
-    }
-
-    fn assert_close(seen: f64, expected: f64) {
-        assert!((seen / expected - 1.0).abs() < 1e-12, "{seen}, expected {expected}");
-    }
-
-    fn measured(replicates: &[f64]) -> Measured {
-        let value = median(replicates).unwrap_or(f64::NAN);
-        Measured { value, interval: None, replicates: replicates.to_vec() }
-    }
-
-    fn size(size: u64) -> Params {
-        Params(vec![("size".into(), Value::Number(size))])
-    }
-
-    fn add(record: &mut Record, workload: &str, bytes: u64, allocator: &str, replicates: &[f64]) {
-        record.cells.push(Cell {
-            place: Place { workload: workload.into(), params: size(bytes), allocator: allocator.into() },
-            served_by: None,
-            metrics: BTreeMap::from([(Metric::Time, measured(replicates))]),
-        });
-    }
-
-    fn record(allocators: &[(&str, &str)], workloads: &[(&str, &str)]) -> Record {
-        Record {
-            id: "test".into(),
-            tool: Tool { name: "allocmark".into(), version: "0".into(), revision: None, dirty: false },
-            command: String::new(),
-            profile: Profile {
-                name: "smoke".into(),
-                rounds: BTreeMap::new(),
-                warm_up_ms: None,
-                measuring_ms: None,
-                samples: None,
-                seed: None,
-                build: BTreeMap::new(),
-            },
-            machine: Machine::default(),
-            allocators: allocators
-                .iter()
-                .map(|&(id, class)| Allocator {
-                    id: id.into(),
-                    title: id.into(),
-                    class: class.into(),
-                    package: None,
-                    library: None,
-                    missing_entry_points: Vec::new(),
-                    configuration: String::new(),
-                    description: String::new(),
-                    links: Vec::new(),
-                })
-                .collect(),
-            workloads: workloads
-                .iter()
-                .map(|&(id, family)| Workload {
-                    id: id.into(),
-                    title: id.into(),
-                    family: family.into(),
-                    why: String::new(),
-                    operation: String::new(),
-                    needs: Vec::new(),
-                    parameters: Vec::new(),
-                })
-                .collect(),
-            cells: Vec::new(),
-            absent: Vec::new(),
-            failed: Vec::new(),
-            checks: Checks::default(),
-        }
     }
 }
