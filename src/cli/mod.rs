@@ -6,6 +6,7 @@
 //! Standard output is data (paths, tables), standard error is talk.
 
 mod import;
+mod report;
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -32,6 +33,7 @@ pub struct Cli {
 /// The subcommands, in the order of the help.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Report(report::Flags),
     Import(import::Flags),
 }
 
@@ -57,6 +59,7 @@ impl Cli {
     /// If it could not do its work; [`one_sentence`] says why.
     pub fn run(&self) -> anyhow::Result<Exit> {
         match &self.command {
+            Command::Report(flags) => report::run(flags),
             Command::Import(flags) => import::run(flags),
         }
     }
