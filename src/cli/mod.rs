@@ -7,6 +7,7 @@
 
 mod import;
 mod list;
+mod report;
 mod run;
 mod verify;
 
@@ -40,6 +41,7 @@ enum Command {
     List(list::Flags),
     Run(run::Flags),
     Verify(verify::Flags),
+    Report(report::Flags),
     Import(import::Flags),
 }
 
@@ -68,6 +70,7 @@ impl Cli {
             Command::List(flags) => list::run(flags),
             Command::Run(flags) => run::run(flags),
             Command::Verify(flags) => verify::run(flags),
+            Command::Report(flags) => report::run(flags),
             Command::Import(flags) => import::run(flags),
         }
     }

@@ -1,0 +1,140 @@
+//! Digits and alignment in tables: one unit a table, no more digits than the interval supports, points below
+//! points.
+
+use serde::Serialize;
+
+use crate::results::record::Measured;
+use crate::units::{TimeUnit, decimals_for};
+
+/// A number as a table cell: its text, and how far it stands from the right so that the points align.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) text: String,
+    /// Characters that are missing behind the text, compared with the longest fraction in its column.
+    pub(crate) pad: usize,
+}
+
+/// Most significant digits anywhere: more would need more rounds than a person waits for.
+const DIGITS: usize = 3;
+
+/// The unit for a table of times: the largest in which the smaller half still has a digit before the point.
+pub(crate) fn unit_for(times_ns: impl Iterator<Item = f64>) -> TimeUnit {
+    let mut times: Vec<f64> = times_ns.collect();
+    times.sort_by(f64::total_cmp);
+    // The lower quartile: a table of mostly nanoseconds with one slow row stays in nanoseconds.
+    TimeUnit::fitting(times.get(times.len() / 4).copied().unwrap_or(1.0))
+}
+
+/// `measured` in `unit`, cut to the digits that its interval supports.
+pub(crate) fn time(measured: &Measured, unit: TimeUnit) -> String {
+    let scale = unit.in_ns();
+    fixed(measured.value / scale, decimals(measured, scale))
+}
+
+/// The ends of `measured`'s interval in `unit`, with the digits of its value.
+pub(crate) fn interval(measured: &Measured, unit: TimeUnit) -> Option<String> {
+    let (low, high) = measured.interval?;
+    let scale = unit.in_ns();
+    let decimals = decimals(measured, scale);
+    Some(format!("{}–{}", fixed(low / scale, decimals), fixed(high / scale, decimals)))
+}
+
+fn decimals(measured: &Measured, scale: f64) -> usize {
+    let most = decimals_for(measured.value / scale, DIGITS);
+    let Some((low, high)) = measured.interval else { return most };
+    let half_width = (high - low).abs() / 2.0 / scale;
+    if half_width <= 0.0 {
+        return most;
+    }
+    // One digit beyond the first uncertain one says nothing any more.
+    most.min(decimals_for(half_width, 1))
+}
+
+/// A ratio with its digits: two decimals below 10, one below 100, none above.
+pub(crate) fn ratio(value: f64) -> String {
+    let decimals = match value {
+        v if v < 0.1 => decimals_for(v, 2),
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    fixed(value, decimals)
+}
+
+/// A ratio's interval.
+pub(crate) fn ratio_interval((low, high): (f64, f64)) -> String {
+    format!("{}–{}", ratio(low), ratio(high))
+}
+
+/// `value` with `decimals`; from 1000 on rounded to three significant digits, and grouped.
+fn fixed(value: f64, decimals: usize) -> String {
+    if decimals == 0 && value.abs() >= 1000.0 && value.abs() < 1e15 {
+        let step = 10f64.powi(value.abs().log10().floor() as i32 - (DIGITS as i32 - 1));
+        return grouped(((value / step).round() * step) as u64);
+    }
+    format!("{value:.decimals$}")
+}
+
+/// A whole number with its thousands apart.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    // Four digits read well as they are.
+    if digits.len() <= 4 {
+        return digits;
+    }
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Texts of one column, with the padding that puts their decimal points below each other.
+pub(crate) fn align(texts: Vec<String>) -> Vec<Figure> {
+    let fraction = |text: &str| text.find('.').map_or(0, |point| text.len() - point);
+    let longest = texts.iter().map(|text| fraction(text)).max().unwrap_or(0);
+    texts.into_iter().map(|text| Figure { pad: longest - fraction(&text), text }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(value: f64, low: f64, high: f64) -> Measured {
+        Measured { value, interval: Some((low, high)), replicates: vec![value; 6] }
+    }
+
+    #[test]
+    fn a_wide_interval_takes_digits_away() {
+        let ns = TimeUnit::Nanoseconds;
+        assert_eq!(time(&measured(12.345, 12.34, 12.35), ns), "12.3");
+        assert_eq!(time(&measured(3.1234, 3.121, 3.125), ns), "3.12");
+        assert_eq!(time(&measured(3.1234, 2.9, 3.3), ns), "3.1");
+        assert_eq!(time(&measured(12.345, 8.0, 16.0), ns), "12");
+        assert_eq!(interval(&measured(12.345, 8.0, 16.0), ns).as_deref(), Some("8–16"));
+    }
+
+    #[test]
+    fn large_numbers_keep_three_digits_and_are_grouped() {
+        let ns = TimeUnit::Nanoseconds;
+        assert_eq!(time(&measured(123_456.0, 123_000.0, 124_000.0), ns), "123\u{202f}000");
+        assert_eq!(grouped(1_000), "1000");
+        assert_eq!(grouped(1_048_576), "1\u{202f}048\u{202f}576");
+    }
+
+    #[test]
+    fn points_stand_below_points() {
+        let column = align(vec!["12.3".into(), "123".into(), "1.25".into()]);
+        assert_eq!(column.iter().map(|figure| figure.pad).collect::<Vec<_>>(), [1, 3, 0]);
+    }
+
+    #[test]
+    fn a_table_of_mostly_nanoseconds_is_in_nanoseconds() {
+        assert_eq!(unit_for([12.0, 30.0, 45_000.0].into_iter()), TimeUnit::Nanoseconds);
+        assert_eq!(unit_for([12_000.0, 30_000.0, 9e6].into_iter()), TimeUnit::Microseconds);
+        assert_eq!(unit_for(std::iter::empty()), TimeUnit::Nanoseconds);
+    }
+}

@@ -1,0 +1,260 @@
+//! A workload's page: why it is there, how it grows and scales, and every cell of it.
+
+use serde::Serialize;
+
+use super::cells::{Gap, Note, Notes, served_by};
+use super::{Frame, Link, Page, allocator_link, count, paragraphs, ranks, workload_link};
+use crate::report::numbers::Figure;
+use crate::report::plot::{self, Plot, Row, Rows};
+use crate::report::site::{CONTROL, Case, Shape, Site};
+use crate::report::{File, ReportError, compare, numbers, templates};
+use crate::units::{Nanos, TimeUnit};
+
+mod curves;
+
+pub(crate) const PAGE: Page = Page {
+    template: ("pages/workload.html", include_str!("../../../report-templates/pages/workload.html")),
+    render,
+};
+
+#[derive(Serialize)]
+struct WorkloadPage {
+    frame: Frame,
+    id: String,
+    title: String,
+    family: String,
+    why: Vec<String>,
+    operation: String,
+    needs: Vec<String>,
+    parameters: Vec<ParameterRow>,
+    sweeps: Vec<Plot>,
+    scaling: Vec<Plot>,
+    cases: Vec<CaseSection>,
+    notes: Vec<Note>,
+}
+
+#[derive(Serialize)]
+struct ParameterRow {
+    name: String,
+    title: String,
+    values: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct CaseSection {
+    anchor: String,
+    label: String,
+    unit: &'static str,
+    plot: Option<Plot>,
+    groups: Vec<ClassGroup>,
+    gaps: Vec<(Link, Gap)>,
+}
+
+/// The rows of one contract class.
+#[derive(Serialize)]
+struct ClassGroup {
+    /// Empty if there is no other group.
+    title: String,
+    rows: Vec<CellRow>,
+}
+
+#[derive(Serialize)]
+struct CellRow {
+    allocator: Link,
+    #[serde(skip)]
+    class: usize,
+    best: bool,
+    time: Figure,
+    interval: String,
+    ratio: Figure,
+    ratio_interval: String,
+    /// Whether its interval cannot tell it from the best of its class.
+    tied: bool,
+    replicates: usize,
+    served_by: String,
+}
+
+fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
+    (0..site.workloads.len()).map(|index| page(site, index)).collect()
+}
+
+fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
+    let shape = &site.workloads[index];
+    let about = &shape.about;
+    let path = format!("workload/{}.html", shape.slug);
+    let mut notes = Notes::default();
+    let siblings = (0..site.workloads.len())
+        .map(|other| Link { here: other == index, ..workload_link(site, "../", other) });
+    let cases: Result<Vec<CaseSection>, ReportError> =
+        shape.cases.iter().enumerate().map(|(at, case)| section(site, at, case, &mut notes)).collect();
+    let page = WorkloadPage {
+        frame: Frame::new(site, "../", "workload", &about.id).with_siblings(siblings),
+        id: about.id.clone(),
+        title: about.title.clone(),
+        family: about.family.clone(),
+        why: paragraphs(&about.why),
+        operation: about.operation.clone(),
+        needs: about.needs.clone(),
+        parameters: parameters(shape),
+        sweeps: curves::sweeps(site, shape)?,
+        scaling: curves::scaling(site, shape)?,
+        cases: cases?,
+        notes: notes.into_list(),
+    };
+    let content = templates::render(PAGE.template.0, &path, &page)?;
+    Ok(File { path, content })
+}
+
+fn parameters(shape: &Shape<'_>) -> Vec<ParameterRow> {
+    let row = |parameter: &crate::results::record::Parameter| {
+        let mut values: Vec<&crate::results::record::Value> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        for value in shape.cases.iter().filter_map(|case| case.params.get(&parameter.name)) {
+            if seen.insert(value) {
+                values.push(value);
+            }
+        }
+        values.sort_by_key(|value| match value {
+            crate::results::record::Value::Number(number) => *number,
+            crate::results::record::Value::Word(_) => 0,
+        });
+        ParameterRow {
+            name: parameter.name.clone(),
+            title: parameter.title.clone(),
+            values: values
+                .into_iter()
+                .map(|value| crate::report::site::value_label(value, parameter.axis))
+                .collect(),
+        }
+    };
+    shape.about.parameters.iter().map(row).collect()
+}
+
+/// Allocators in the order of the classes, then by time.
+fn in_order(site: &Site<'_>, case: &Case<'_>) -> Vec<usize> {
+    let mut measured: Vec<(usize, f64, usize)> = (0..site.allocators.len())
+        .filter_map(|index| Some((site.allocators[index].class, case.time_ns(index)?, index)))
+        .collect();
+    measured.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    measured.into_iter().map(|(.., index)| index).collect()
+}
+
+fn section(
+    site: &Site<'_>,
+    at: usize,
+    case: &Case<'_>,
+    notes: &mut Notes,
+) -> Result<CaseSection, ReportError> {
+    let order = in_order(site, case);
+    let unit = numbers::unit_for(order.iter().filter_map(|index| case.time_ns(*index)));
+    let times = numbers::align(
+        order.iter().filter_map(|at| Some(numbers::time(case.slots[*at].time()?, unit))).collect(),
+    );
+    let estimates: Vec<_> = order
+        .iter()
+        .map(|index| {
+            case.best(site.allocators[*index].class).and_then(|best| compare::ratio(case, *index, best))
+        })
+        .collect();
+    let ratios = numbers::align(
+        estimates
+            .iter()
+            .map(|found| found.as_ref().map_or("–".to_owned(), |found| numbers::ratio(found.value)))
+            .collect(),
+    );
+    let rows = order
+        .iter()
+        .zip(times)
+        .zip(ratios)
+        .zip(&estimates)
+        .filter_map(|(((index, time), ratio), estimate)| {
+            let subject = &site.allocators[*index];
+            let measured = case.slots[*index].time()?;
+            let best = case.best(subject.class) == Some(*index);
+            Some(CellRow {
+                allocator: allocator_link(site, "../", *index),
+                class: subject.class,
+                best: best && subject.about.class != CONTROL,
+                time,
+                interval: numbers::interval(measured, unit).unwrap_or_else(|| "–".to_owned()),
+                ratio,
+                ratio_interval: match estimate {
+                    Some(found) if !best => compare::interval(found).unwrap_or_else(|| "–".to_owned()),
+                    _ => String::new(),
+                },
+                tied: !best && estimate.as_ref().and_then(compare::told_apart) == Some(false),
+                replicates: measured.replicates.len(),
+                served_by: served_by(case.slots[*index]).unwrap_or_default(),
+            })
+        })
+        .collect();
+    let gaps = (0..site.allocators.len())
+        .filter_map(|index| Some((allocator_link(site, "../", index), notes.gap(case.slots[index])?)))
+        .collect();
+    Ok(CaseSection {
+        anchor: format!("case-{}", at + 1),
+        label: case.label.clone(),
+        unit: unit.symbol(),
+        plot: if order.len() < 2 { None } else { Some(bars(site, case, &order, unit)?) },
+        groups: grouped(site, rows),
+        gaps,
+    })
+}
+
+/// `rows`, which come class by class, under the names of their classes.
+fn grouped(site: &Site<'_>, rows: Vec<CellRow>) -> Vec<ClassGroup> {
+    let mut groups: Vec<(usize, ClassGroup)> = Vec::new();
+    for row in rows {
+        match groups.last_mut() {
+            Some((class, group)) if *class == row.class => group.rows.push(row),
+            _ => {
+                let title = ranks::class_title(&site.classes[row.class].id);
+                groups.push((row.class, ClassGroup { title, rows: vec![row] }));
+            }
+        }
+    }
+    if let [(_, only)] = groups.as_mut_slice() {
+        only.title.clear();
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+fn bars(site: &Site<'_>, case: &Case<'_>, order: &[usize], unit: TimeUnit) -> Result<Plot, ReportError> {
+    let rows = order
+        .iter()
+        .filter_map(|index| {
+            let subject = &site.allocators[*index];
+            let time = case.slots[*index].time()?;
+            let value = numbers::time(time, unit);
+            let interval =
+                numbers::interval(time, unit).map_or(String::new(), |interval| format!(" ({interval})"));
+            Some(Row {
+                name: subject.about.id.clone(),
+                look: subject.look,
+                value: time.value,
+                interval: time.interval,
+                title: format!("{}: {value}{interval} {}", subject.about.id, unit.symbol()),
+                label: value,
+            })
+        })
+        .collect();
+    plot::rows(&Rows {
+        caption: format!("Time per operation, {}", case.label),
+        rows,
+        quantity: "time per operation",
+        tick: &tick,
+        points: false,
+        width: 440,
+    })
+}
+
+/// A time on an axis: ticks are round, so trailing zeros say nothing.
+fn tick(ns: f64) -> String {
+    let text = Nanos(ns).to_string();
+    match text.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            format!("{} {unit}", number.trim_end_matches('0').trim_end_matches('.'))
+        }
+        _ => text,
+    }
+}
