@@ -136,7 +136,7 @@ impl fmt::Display for Bytes {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (symbol, size) =
             *BYTE_UNITS.iter().rev().find(|(_, size)| self.0 >= *size).unwrap_or(&BYTE_UNITS[0]);
-        if self.0 % size == 0 {
+        if self.0.is_multiple_of(size) {
             return write!(out, "{} {symbol}", self.0 / size);
         }
         let number = significant(self.0 as f64 / size as f64);

@@ -152,9 +152,7 @@ fn section(
     );
     let estimates: Vec<_> = order
         .iter()
-        .map(|index| {
-            case.best(site.allocators[*index].class).and_then(|best| compare::ratio(case, *index, best))
-        })
+        .map(|index| best_of_class(site, case, *index).and_then(|best| compare::ratio(case, *index, best)))
         .collect();
     let ratios = numbers::align(
         estimates
@@ -201,6 +199,12 @@ fn section(
     })
 }
 
+/// The best of the class of allocator `index`; a control has nobody to be compared with.
+fn best_of_class(site: &Site<'_>, case: &Case<'_>, index: usize) -> Option<usize> {
+    let subject = &site.allocators[index];
+    if subject.about.class == CONTROL { None } else { case.best(subject.class) }
+}
+
 /// `rows`, which come class by class, under the names of their classes.
 fn grouped(site: &Site<'_>, rows: Vec<CellRow>) -> Vec<ClassGroup> {
     let mut groups: Vec<(usize, ClassGroup)> = Vec::new();
@@ -244,7 +248,7 @@ fn bars(site: &Site<'_>, case: &Case<'_>, order: &[usize], unit: TimeUnit) -> Re
         quantity: "time per operation",
         tick: &tick,
         points: false,
-        width: 440,
+        width: 400,
     })
 }
 

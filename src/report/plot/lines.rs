@@ -53,7 +53,7 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
     let y_ticks = ticks::logarithmic(y_low, y_high, 8);
 
     let name_room =
-        spec.series.iter().map(|series| text::width(&series.name)).max().unwrap_or(0).min(130) + 16;
+        spec.series.iter().map(|series| text::width(&series.name)).max().unwrap_or(0).min(130) + 28;
     let tick_room = y_ticks.iter().map(|tick| text::width(&(spec.y.tick)(*tick))).max().unwrap_or(0) + 14;
     let sheet = Sheet::new(WIDTH, HEIGHT);
     let area = sheet.clone().into_drawing_area();
@@ -66,7 +66,7 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
         ChartBuilder::on(&area)
             .margin_top(TOP)
             .margin_right(name_room as i32)
-            .x_label_area_size(34)
+            .x_label_area_size(40)
             .y_label_area_size(tick_room as i32)
             .build_cartesian_2d(
                 Scale::new(x_range.clone(), x_ticks.iter().map(|tick| tick.log10()).collect()),
@@ -143,14 +143,16 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
     }
     heights.reverse();
 
-    let placed = labels::spread(&heights, text::LINE_HEIGHT, TOP + 4, HEIGHT as i32 - 40);
+    let placed = labels::spread(&heights, text::LINE_HEIGHT, TOP + 4, HEIGHT as i32 - 46);
     let unlabelled = placed.iter().filter(|y| y.is_none()).count();
     let end = chart.backend_coord(&(x_range.end, 0.0)).0 + 6;
     for (series, y) in spec.series.iter().zip(placed) {
         if let Some(y) = y {
-            let name = text::fitted(&series.name, name_room - 16);
+            let name = text::fitted(&series.name, name_room - 28);
             let style = text_style(Ink::Name(series.look), HPos::Left, VPos::Center);
-            drawn(WHAT, area.draw_text(&name, &style, (end, y)))?;
+            let mark = ShapeStyle::from(Ink::Mark(series.look).rgb()).filled();
+            drawn(WHAT, area.draw(&Circle::new((end + 4, y), 4, mark)))?;
+            drawn(WHAT, area.draw_text(&name, &style, (end + 12, y)))?;
         }
     }
     let desc = format!(

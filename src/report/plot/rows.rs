@@ -46,7 +46,7 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
     let names = spec.rows.iter().map(|row| text::width(&row.name)).max().unwrap_or(0).min(130) + 10;
     let labels = spec.rows.iter().map(|row| text::width(&row.label)).max().unwrap_or(0) + 12;
     let count = spec.rows.len() as i32;
-    let height = count * ROW + 34;
+    let height = count * ROW + 44;
     let sheet = Sheet::new(spec.width, height as u32);
     let area = sheet.clone().into_drawing_area();
 
@@ -70,7 +70,7 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
         ChartBuilder::on(&area)
             .margin_right(labels as i32)
             .margin_top(4)
-            .x_label_area_size(30)
+            .x_label_area_size(40)
             .y_label_area_size(names as i32)
             .build_cartesian_2d(
                 Scale::new(from..to, ticks.iter().map(|tick| map(*tick)).collect()),
