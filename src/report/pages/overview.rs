@@ -99,7 +99,7 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
     let mut notes = Notes::default();
     let mut tables = Vec::new();
     for (number, class) in site.ranked_classes() {
-        let width = if number == 0 { 560 } else { 400 };
+        let width = if number == 0 { 560 } else { 320 };
         tables.extend(ranks::table(site, class, width)?);
     }
     let mut tables = tables.into_iter();

@@ -248,7 +248,7 @@ fn bars(site: &Site<'_>, case: &Case<'_>, order: &[usize], unit: TimeUnit) -> Re
         quantity: "time per operation",
         tick: &tick,
         points: false,
-        width: 400,
+        width: 334,
     })
 }
 

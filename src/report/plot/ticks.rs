@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(logarithmic(3.0, 60.0, 8), [5.0, 10.0, 20.0, 50.0]);
         assert_eq!(logarithmic(1.0, 1e6, 8), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6]);
         assert!(logarithmic(1e-9, 1e12, 8).len() <= 8);
-        assert_eq!(logarithmic(1.08, 1.21, 8).len(), 2);
+        assert_eq!(logarithmic(1.08, 1.21, 8).len(), 3);
         assert!(logarithmic(0.0, 1.0, 8).is_empty());
     }
 
