@@ -136,7 +136,7 @@ impl fmt::Display for Bytes {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (symbol, size) =
             *BYTE_UNITS.iter().rev().find(|(_, size)| self.0 >= *size).unwrap_or(&BYTE_UNITS[0]);
-        if self.0 % size == 0 {
+        if self.0.is_multiple_of(size) {
             return write!(out, "{} {symbol}", self.0 / size);
         }
         let number = significant(self.0 as f64 / size as f64);
@@ -199,13 +199,13 @@ mod tests {
 
     #[test]
     fn times_print_with_three_digits_and_the_unit_that_fits() {
-        let printed: Vec<String> = [0.0, 0.352, 3.14159, 12.345, 999.96, 4_560.0, 1.2e6, 1.2e9]
+        let printed: Vec<String> = [0.0, 0.352, 3.1234, 12.345, 999.96, 4_560.0, 1.2e6, 1.2e9]
             .iter()
             .map(|ns| Nanos(*ns).to_string())
             .collect();
         assert_eq!(
             printed,
-            ["0 ns", "0.352 ns", "3.14 ns", "12.3 ns", "1.00 µs", "4.56 µs", "1.20 ms", "1.20 s"]
+            ["0 ns", "0.352 ns", "3.12 ns", "12.3 ns", "1.00 µs", "4.56 µs", "1.20 ms", "1.20 s"]
         );
     }
 

@@ -20,7 +20,8 @@ pub(crate) struct Look {
     pub(crate) marker: u8,
 }
 
-/// The allocators of this project's catalogue. Those that usually share a plot have hues of their own; rows may be
+/// The allocators of this project's catalogue. Those that usually share a plot have hues of their own, and
+/// variants have the hue of what they vary, ten rows above them; rows may be
 /// added at the end, never moved, or old reports and new ones would differ in colour.
 const KNOWN: [&str; 28] = [
     "system",

@@ -95,8 +95,11 @@ pub(crate) fn grouped(number: u64) -> String {
 /// Texts of one column, with the padding that puts their decimal points below each other.
 pub(crate) fn align(texts: Vec<String>) -> Vec<Figure> {
     let fraction = |text: &str| text.find('.').map_or(0, |point| text.len() - point);
+    // What is no number stands at the right.
+    let number = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
     let longest = texts.iter().map(|text| fraction(text)).max().unwrap_or(0);
-    texts.into_iter().map(|text| Figure { pad: longest - fraction(&text), text }).collect()
+    let pad = |text: &str| if number(text) { longest - fraction(text) } else { 0 };
+    texts.into_iter().map(|text| Figure { pad: pad(&text), text }).collect()
 }
 
 #[cfg(test)]

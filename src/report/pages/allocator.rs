@@ -1,12 +1,13 @@
 //! An allocator's page: what it is, where it wins and loses, and every cell of it.
 
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::cells::served_by;
 use super::ranks::class_title;
 use super::{Frame, Link, Page, allocator_link, count, paragraphs, workload_link};
 use crate::report::numbers::Figure;
-use crate::report::site::{CONTROL, GENERAL, Shape, Site, Slot, Subject};
+use crate::report::site::{CONTROL, Case, GENERAL, Shape, Site, Slot, Subject};
 use crate::report::{File, ReportError, compare, numbers, plot, templates};
 use crate::results::ranking::RatioEstimate;
 
@@ -197,7 +198,7 @@ fn duel(
     site: &Site<'_>,
     index: usize,
     opponent: String,
-    against: impl Fn(&crate::report::site::Case<'_>) -> Option<usize>,
+    against: impl Fn(&Case<'_>) -> Option<usize>,
 ) -> Duel {
     let mut rows: Vec<(RatioEstimate, DuelRow)> = Vec::new();
     for (at, shape) in site.workloads.iter().enumerate() {
@@ -316,7 +317,7 @@ fn failures(site: &Site<'_>, index: usize) -> Vec<GapRow> {
 }
 
 fn absences(site: &Site<'_>, index: usize) -> Vec<AbsentGroup> {
-    let mut groups: indexmap::IndexMap<&str, Vec<(usize, usize)>> = indexmap::IndexMap::new();
+    let mut groups: IndexMap<&str, Vec<(usize, usize)>> = IndexMap::new();
     for (at, shape) in site.workloads.iter().enumerate() {
         for case in &shape.cases {
             if let Slot::Absent(absent) = case.slots[index] {

@@ -1,13 +1,16 @@
 //! How the numbers were made, on what, and what to doubt.
 
+use std::collections::HashMap;
+
+use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::{Frame, Link, Page, allocator_link, count, workload_link};
 use crate::report::numbers::Figure;
-use crate::report::site::{Site, Slot};
+use crate::report::site::{Site, Slot, Subject};
 use crate::report::{File, ReportError, numbers, templates};
-use crate::results::record::Machine;
-use crate::units::Bytes;
+use crate::results::record::{Machine, Overhead};
+use crate::units::{Bytes, decimals_for};
 
 const NAME: &str = "method.html";
 
@@ -30,7 +33,6 @@ struct Method {
     overhead: Vec<OverheadRow>,
     warnings: Vec<String>,
     served: Vec<(String, String)>,
-    general_count: usize,
 }
 
 #[derive(Serialize)]
@@ -70,7 +72,6 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
         overhead: overhead(site),
         warnings: record.checks.warnings.clone(),
         served: served(site),
-        general_count: site.class("general").map_or(0, |class| site.classes[class].members.len()),
     };
     let content = templates::render(PAGE.template.0, NAME, &page)?;
     Ok(vec![File { path: NAME.to_owned(), content }])
@@ -117,7 +118,7 @@ fn machine(machine: &Machine) -> Vec<(&'static str, String)> {
 }
 
 fn versions(site: &Site<'_>) -> Vec<VersionRow> {
-    let row = |(index, subject): (usize, &crate::report::site::Subject<'_>)| VersionRow {
+    let row = |(index, subject): (usize, &Subject<'_>)| VersionRow {
         allocator: allocator_link(site, "", index),
         class: subject.about.class.clone(),
         package: subject.about.package.clone().unwrap_or_default(),
@@ -130,14 +131,12 @@ fn versions(site: &Site<'_>) -> Vec<VersionRow> {
 
 fn overhead(site: &Site<'_>) -> Vec<OverheadRow> {
     let rows = &site.record.checks.overhead;
-    let column = |text: &dyn Fn(&crate::results::record::Overhead) -> String| {
-        numbers::align(rows.iter().map(text).collect())
-    };
-    let ns = |value: f64| format!("{value:.*}", crate::units::decimals_for(value, 3).min(2));
+    let column = |text: &dyn Fn(&Overhead) -> String| numbers::align(rows.iter().map(text).collect());
+    let ns = |value: f64| format!("{value:.*}", decimals_for(value, 3).min(2));
     let nulls = column(&|row| ns(row.null_ns));
     let fastest = column(&|row| ns(row.fastest_ns));
     let percent = column(&|row| format!("{:.0} %", row.null_ns / row.fastest_ns * 100.0));
-    let index: std::collections::HashMap<&str, usize> =
+    let index: HashMap<&str, usize> =
         site.workloads.iter().enumerate().map(|(at, shape)| (shape.about.id.as_str(), at)).collect();
     rows.iter()
         .zip(nulls)
@@ -159,7 +158,7 @@ fn overhead(site: &Site<'_>) -> Vec<OverheadRow> {
 
 /// For each way in which cells were seen to be served by their allocator, in how many.
 fn served(site: &Site<'_>) -> Vec<(String, String)> {
-    let mut ways: indexmap::IndexMap<String, usize> = indexmap::IndexMap::new();
+    let mut ways: IndexMap<String, usize> = IndexMap::new();
     for (_, _, case) in site.cases() {
         for slot in &case.slots {
             if let Slot::Measured(cell) = slot {

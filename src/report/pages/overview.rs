@@ -1,5 +1,7 @@
 //! The first page: the rankings, then the heat map.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::cells::{Gap, Note, Notes};
@@ -8,6 +10,9 @@ use super::{Frame, Link, Page, allocator_link, count, workload_link};
 use crate::report::heat::{self, Step};
 use crate::report::site::{Case, Class, GENERAL, Shape, Site, Slot};
 use crate::report::{File, ReportError, compare, numbers, templates};
+use crate::results::ranking::rank_cells;
+use crate::results::record::Measured;
+use crate::stats::geometric_mean;
 use crate::units::{Nanos, TimeUnit};
 
 pub(super) const NAME: &str = "index.html";
@@ -73,7 +78,6 @@ struct HeatRow {
 struct CaseRow {
     label: String,
     href: String,
-    unit: &'static str,
     cells: Vec<HeatCell>,
 }
 
@@ -95,7 +99,7 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
     let mut notes = Notes::default();
     let mut tables = Vec::new();
     for (number, class) in site.ranked_classes() {
-        let width = if number == 0 { 560 } else { 400 };
+        let width = if number == 0 { 560 } else { 320 };
         tables.extend(ranks::table(site, class, width)?);
     }
     let mut tables = tables.into_iter();
@@ -162,12 +166,11 @@ fn families(site: &Site<'_>) -> Vec<FamilyRow> {
     if names.len() < 2 || site.class(GENERAL).is_none() {
         return Vec::new();
     }
-    let family: std::collections::HashMap<&str, &str> =
+    let family: HashMap<&str, &str> =
         site.workloads.iter().map(|shape| (shape.about.id.as_str(), shape.about.family.as_str())).collect();
     let row = |name: &&str| {
-        let ranking = crate::results::ranking::rank_cells(site.record, GENERAL, |place| {
-            family.get(place.workload.as_str()) == Some(name)
-        });
+        let ranking =
+            rank_cells(site.record, GENERAL, |place| family.get(place.workload.as_str()) == Some(name));
         let link = |id: &str| site.allocator(id).map(|index| allocator_link(site, "", index));
         let best: Vec<Link> =
             ranking.rows.iter().filter(|row| row.rank == 1).filter_map(|row| link(&row.allocator)).collect();
@@ -278,7 +281,7 @@ fn heat_row(
 fn to_general(shape: &Shape<'_>, index: usize, general: usize) -> Option<f64> {
     let ratios: Vec<f64> =
         shape.cases.iter().filter_map(|case| Some(case.time_ns(index)? / case.best_ns(general)?)).collect();
-    crate::stats::geometric_mean(&ratios)
+    geometric_mean(&ratios)
 }
 
 /// What stands for a whole workload that an allocator has no common case of.
@@ -316,44 +319,36 @@ fn case_row(
     notes: &mut Notes,
 ) -> CaseRow {
     let unit = numbers::unit_for(class.members.iter().filter_map(|member| case.time_ns(*member)));
-    let best = case.best_ns(number);
-    let cells =
-        class
-            .members
-            .iter()
-            .map(|member| match (case.slots[*member].time(), best) {
-                (Some(time), Some(best)) => {
-                    let ratio = time.value / best;
-                    HeatCell {
-                        heat: heat::class(ratio),
-                        ratio: numbers::ratio(ratio),
-                        best: case.best(number) == Some(*member),
-                        sub: Some(format!("{}\u{a0}{}", numbers::time(time, unit), unit.symbol())),
-                        title: cell_title(&site.allocators[*member].about.id, shape, case, time, unit),
-                        lacks: None,
-                        gap: None,
-                    }
-                }
-                _ => gap_cell(notes.gap(case.slots[*member]).unwrap_or_else(|| {
-                    notes.add("absent", "–".to_owned(), "No time was measured.".to_owned())
-                })),
-            })
-            .collect();
+    let best = case.best(number);
+    let cell = |member: &usize, notes: &mut Notes| {
+        let measured = case.slots[*member].time();
+        // Paired, as on the workload's page: the two pages must not differ in the last digit.
+        let ratio = best.and_then(|best| compare::ratio(case, *member, best));
+        if let (Some(time), Some(ratio)) = (measured, ratio) {
+            return HeatCell {
+                heat: heat::class(ratio.value),
+                ratio: numbers::ratio(ratio.value),
+                best: best == Some(*member),
+                sub: Some(format!("{}\u{a0}{}", numbers::time(time, unit), unit.symbol())),
+                title: cell_title(&site.allocators[*member].about.id, shape, case, time, unit),
+                lacks: None,
+                gap: None,
+            };
+        }
+        let no_time = "There is no time that could be compared.".to_owned();
+        gap_cell(
+            notes.gap(case.slots[*member]).unwrap_or_else(|| notes.add("absent", "–".to_owned(), no_time)),
+        )
+    };
+    let cells = class.members.iter().map(|member| cell(member, notes)).collect();
     CaseRow {
         label: case.label.clone(),
         href: format!("workload/{}.html#case-{}", shape.slug, at + 1),
-        unit: unit.symbol(),
         cells,
     }
 }
 
-fn cell_title(
-    id: &str,
-    shape: &Shape<'_>,
-    case: &Case<'_>,
-    time: &crate::results::record::Measured,
-    unit: TimeUnit,
-) -> String {
+fn cell_title(id: &str, shape: &Shape<'_>, case: &Case<'_>, time: &Measured, unit: TimeUnit) -> String {
     let value = numbers::time(time, unit);
     let interval = numbers::interval(time, unit).map_or(String::new(), |interval| format!(" ({interval})"));
     format!("{id}, {}, {}: {value}{interval} {}", shape.about.id, case.label, unit.symbol())

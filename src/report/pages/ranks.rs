@@ -1,11 +1,14 @@
 //! A class's ranking as a table and a plot.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::{Link, allocator_link, count};
 use crate::report::plot::{self, Plot, Row, Rows};
 use crate::report::site::{Class, Site};
 use crate::report::{ReportError, numbers};
+use crate::results::ranking::Missing;
 
 /// The ranking of one class.
 #[derive(Serialize)]
@@ -83,7 +86,7 @@ pub(super) fn table(site: &Site<'_>, class: &Class, width: u32) -> Result<Option
         };
         shown.push((index, row, mark));
     }
-    let ranked: std::collections::HashSet<usize> = shown.iter().map(|(index, ..)| *index).collect();
+    let ranked: HashSet<usize> = shown.iter().map(|(index, ..)| *index).collect();
     let unranked = class
         .members
         .iter()
@@ -116,7 +119,7 @@ pub(super) fn table(site: &Site<'_>, class: &Class, width: u32) -> Result<Option
 
 fn notes(class: &Class) -> Vec<String> {
     let Some(ranking) = &class.ranking else { return Vec::new() };
-    let lacking = |missing: &crate::results::ranking::Missing| {
+    let lacking = |missing: &Missing| {
         let failed = match missing.failed {
             0 => String::new(),
             failed => format!(" ({failed} failed)"),

@@ -1,13 +1,16 @@
 //! A workload's page: why it is there, how it grows and scales, and every cell of it.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::cells::{Gap, Note, Notes, served_by};
 use super::{Frame, Link, Page, allocator_link, count, paragraphs, ranks, workload_link};
 use crate::report::numbers::Figure;
 use crate::report::plot::{self, Plot, Row, Rows};
-use crate::report::site::{CONTROL, Case, Shape, Site};
+use crate::report::site::{CONTROL, Case, Shape, Site, value_label};
 use crate::report::{File, ReportError, compare, numbers, templates};
+use crate::results::record::{Parameter, Value};
 use crate::units::{Nanos, TimeUnit};
 
 mod curves;
@@ -106,25 +109,22 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
 }
 
 fn parameters(shape: &Shape<'_>) -> Vec<ParameterRow> {
-    let row = |parameter: &crate::results::record::Parameter| {
-        let mut values: Vec<&crate::results::record::Value> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+    let row = |parameter: &Parameter| {
+        let mut values: Vec<&Value> = Vec::new();
+        let mut seen = HashSet::new();
         for value in shape.cases.iter().filter_map(|case| case.params.get(&parameter.name)) {
             if seen.insert(value) {
                 values.push(value);
             }
         }
         values.sort_by_key(|value| match value {
-            crate::results::record::Value::Number(number) => *number,
-            crate::results::record::Value::Word(_) => 0,
+            Value::Number(number) => *number,
+            Value::Word(_) => 0,
         });
         ParameterRow {
             name: parameter.name.clone(),
             title: parameter.title.clone(),
-            values: values
-                .into_iter()
-                .map(|value| crate::report::site::value_label(value, parameter.axis))
-                .collect(),
+            values: values.into_iter().map(|value| value_label(value, parameter.axis)).collect(),
         }
     };
     shape.about.parameters.iter().map(row).collect()
@@ -152,9 +152,7 @@ fn section(
     );
     let estimates: Vec<_> = order
         .iter()
-        .map(|index| {
-            case.best(site.allocators[*index].class).and_then(|best| compare::ratio(case, *index, best))
-        })
+        .map(|index| best_of_class(site, case, *index).and_then(|best| compare::ratio(case, *index, best)))
         .collect();
     let ratios = numbers::align(
         estimates
@@ -201,6 +199,12 @@ fn section(
     })
 }
 
+/// The best of the class of allocator `index`; a control has nobody to be compared with.
+fn best_of_class(site: &Site<'_>, case: &Case<'_>, index: usize) -> Option<usize> {
+    let subject = &site.allocators[index];
+    if subject.about.class == CONTROL { None } else { case.best(subject.class) }
+}
+
 /// `rows`, which come class by class, under the names of their classes.
 fn grouped(site: &Site<'_>, rows: Vec<CellRow>) -> Vec<ClassGroup> {
     let mut groups: Vec<(usize, ClassGroup)> = Vec::new();
@@ -244,7 +248,7 @@ fn bars(site: &Site<'_>, case: &Case<'_>, order: &[usize], unit: TimeUnit) -> Re
         quantity: "time per operation",
         tick: &tick,
         points: false,
-        width: 440,
+        width: 334,
     })
 }
 

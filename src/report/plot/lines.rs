@@ -33,12 +33,16 @@ pub(crate) struct Chart<'a> {
 const WIDTH: u32 = 560;
 const HEIGHT: u32 = 300;
 const TOP: i32 = 20;
+/// As many as have room for a label; more could not be told apart anyway.
+const MOST_LINES: usize = 18;
+
 const WHAT: &str = "lines";
 
 /// Draws `spec`.
 pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
-    let xs = ordered(spec.series.iter().flat_map(|series| series.points.iter().map(|point| point.x)));
-    let ys = ordered(spec.series.iter().flat_map(|series| {
+    let shown = &spec.series[..spec.series.len().min(MOST_LINES)];
+    let xs = ordered(shown.iter().flat_map(|series| series.points.iter().map(|point| point.x)));
+    let ys = ordered(shown.iter().flat_map(|series| {
         series.points.iter().flat_map(|point| {
             let (low, high) = point.interval.unwrap_or((point.y, point.y));
             [low, point.y, high]
@@ -52,8 +56,7 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
     let x_ticks = thinned(&xs, 9);
     let y_ticks = ticks::logarithmic(y_low, y_high, 8);
 
-    let name_room =
-        spec.series.iter().map(|series| text::width(&series.name)).max().unwrap_or(0).min(130) + 16;
+    let name_room = shown.iter().map(|series| text::width(&series.name)).max().unwrap_or(0).min(130) + 28;
     let tick_room = y_ticks.iter().map(|tick| text::width(&(spec.y.tick)(*tick))).max().unwrap_or(0) + 14;
     let sheet = Sheet::new(WIDTH, HEIGHT);
     let area = sheet.clone().into_drawing_area();
@@ -66,7 +69,7 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
         ChartBuilder::on(&area)
             .margin_top(TOP)
             .margin_right(name_room as i32)
-            .x_label_area_size(34)
+            .x_label_area_size(40)
             .y_label_area_size(tick_room as i32)
             .build_cartesian_2d(
                 Scale::new(x_range.clone(), x_ticks.iter().map(|tick| tick.log10()).collect()),
@@ -118,9 +121,9 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
         sheet.title(None);
     }
 
-    let mut heights = Vec::with_capacity(spec.series.len());
+    let mut heights = Vec::with_capacity(shown.len());
     // The most important last, on top of the others.
-    for series in spec.series.iter().rev() {
+    for series in shown.iter().rev() {
         let path: Vec<(f64, f64)> =
             series.points.iter().map(|point| (point.x.log10(), point.y.log10())).collect();
         heights.push(path.last().map_or(0, |end| chart.backend_coord(end).1));
@@ -143,19 +146,20 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
     }
     heights.reverse();
 
-    let placed = labels::spread(&heights, text::LINE_HEIGHT, TOP + 4, HEIGHT as i32 - 40);
-    let unlabelled = placed.iter().filter(|y| y.is_none()).count();
+    let placed = labels::spread(&heights, text::LINE_HEIGHT, TOP + 4, HEIGHT as i32 - 46);
     let end = chart.backend_coord(&(x_range.end, 0.0)).0 + 6;
-    for (series, y) in spec.series.iter().zip(placed) {
+    for (series, y) in shown.iter().zip(placed) {
         if let Some(y) = y {
-            let name = text::fitted(&series.name, name_room - 16);
+            let name = text::fitted(&series.name, name_room - 28);
             let style = text_style(Ink::Name(series.look), HPos::Left, VPos::Center);
-            drawn(WHAT, area.draw_text(&name, &style, (end, y)))?;
+            let mark = ShapeStyle::from(Ink::Mark(series.look).rgb()).filled();
+            drawn(WHAT, area.draw(&Circle::new((end + 4, y), 4, mark)))?;
+            drawn(WHAT, area.draw_text(&name, &style, (end + 12, y)))?;
         }
     }
     let desc = format!(
         "{} lines; {} from {} to {}; {} from {} to {}; both axes logarithmic. The numbers are in the table on this page.",
-        spec.series.len(),
+        shown.len(),
         spec.x.title,
         (spec.x.tick)(x_low),
         (spec.x.tick)(x_high),
@@ -168,8 +172,13 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
     Ok(Plot {
         svg: sheet.finish(&spec.caption, &desc),
         caption: spec.caption.clone(),
-        note: (unlabelled > 0)
-            .then(|| format!("{unlabelled} lines have no room for a label; the table has all.")),
+        note: (shown.len() < spec.series.len()).then(|| {
+            format!(
+                "The first {} of {} lines are drawn; the tables have all.",
+                shown.len(),
+                spec.series.len()
+            )
+        }),
     })
 }
 

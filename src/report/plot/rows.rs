@@ -38,21 +38,25 @@ pub(crate) struct Rows<'a> {
 /// would have no beginning, so points are drawn.
 const SHORTEST_BAR: f64 = 0.04;
 
+/// Two screens full; the table beside it has all.
+const MOST_ROWS: usize = 60;
+
 const ROW: i32 = 20;
 const WHAT: &str = "rows";
 
 /// Draws `spec`, rows from top to bottom.
 pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
-    let names = spec.rows.iter().map(|row| text::width(&row.name)).max().unwrap_or(0).min(130) + 10;
-    let labels = spec.rows.iter().map(|row| text::width(&row.label)).max().unwrap_or(0) + 12;
-    let count = spec.rows.len() as i32;
-    let height = count * ROW + 34;
+    let shown = &spec.rows[..spec.rows.len().min(MOST_ROWS)];
+    let names = shown.iter().map(|row| text::width(&row.name)).max().unwrap_or(0).min(130) + 10;
+    let labels = shown.iter().map(|row| text::width(&row.label)).max().unwrap_or(0) + 12;
+    let count = shown.len() as i32;
+    let height = count * ROW + 44;
     let sheet = Sheet::new(spec.width, height as u32);
     let area = sheet.clone().into_drawing_area();
 
     let ends = |row: &Row| row.interval.unwrap_or((row.value, row.value));
-    let high = spec.rows.iter().map(|row| ends(row).1.max(row.value)).fold(f64::MIN_POSITIVE, f64::max);
-    let low = spec.rows.iter().map(|row| ends(row).0.min(row.value)).fold(high, f64::min);
+    let high = shown.iter().map(|row| ends(row).1.max(row.value)).fold(f64::MIN_POSITIVE, f64::max);
+    let low = shown.iter().map(|row| ends(row).0.min(row.value)).fold(high, f64::min);
     let points = spec.points || low < high * SHORTEST_BAR;
     // Logarithms need something above zero to begin with.
     let low = if low > 0.0 { low } else { high * 1e-3 };
@@ -70,7 +74,7 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
         ChartBuilder::on(&area)
             .margin_right(labels as i32)
             .margin_top(4)
-            .x_label_area_size(30)
+            .x_label_area_size(40)
             .y_label_area_size(names as i32)
             .build_cartesian_2d(
                 Scale::new(from..to, ticks.iter().map(|tick| map(*tick)).collect()),
@@ -93,7 +97,7 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
             .draw(),
     )?;
 
-    for (index, row) in spec.rows.iter().enumerate() {
+    for (index, row) in shown.iter().enumerate() {
         let middle = f64::from(count) - index as f64 - 0.5;
         let at = map(row.value);
         sheet.title(Some(&row.title));
@@ -127,14 +131,17 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
     }
     let desc = format!(
         "{} rows from {} to {}; {}. The numbers are in the table on this page.",
-        spec.rows.len(),
+        shown.len(),
         (spec.tick)(low),
         (spec.tick)(high),
         if points { "logarithmic axis" } else { "axis from zero" }
     );
     drop(chart);
     drop(area);
-    let note =
-        (points && !spec.points).then(|| "Logarithmic axis: the values differ too much for bars.".to_owned());
+    let note = if shown.len() < spec.rows.len() {
+        Some(format!("The first {} of {} are drawn; the table has all.", shown.len(), spec.rows.len()))
+    } else {
+        (points && !spec.points).then(|| "Logarithmic axis: the values differ too much for bars.".to_owned())
+    };
     Ok(Plot { svg: sheet.finish(&spec.caption, &desc), caption: spec.caption.clone(), note })
 }

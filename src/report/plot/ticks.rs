@@ -15,6 +15,12 @@ pub(super) fn logarithmic(low: f64, high: f64, most: usize) -> Vec<f64> {
             .collect()
     };
     let fine = candidates(&[1.0, 1.5, 2.0, 3.0, 5.0, 7.0], 1);
+    if fine.len() < 3 {
+        // Less than a doubling: equal steps are nearly equal distances there.
+        let step = round_step((high - low) / most.clamp(1, 5) as f64);
+        let first = (low / step).ceil() as i64;
+        return (first..).map(|n| n as f64 * step).take_while(|tick| *tick <= high).take(most).collect();
+    }
     if fine.len() <= most && high / low < 8.0 {
         return fine;
     }
@@ -31,10 +37,17 @@ pub(super) fn linear(high: f64, most: usize) -> Vec<f64> {
     if high <= 0.0 || !high.is_finite() {
         return vec![0.0];
     }
-    let raw = high / most.max(1) as f64;
-    let power = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].iter().map(|s| s * power).find(|s| *s >= raw).unwrap_or(10.0 * power);
+    let step = round_step(high / most.max(1) as f64);
     (0..).map(|n| f64::from(n) * step).take_while(|tick| *tick <= high * 1.000_001).collect()
+}
+
+/// The smallest 1, 2 or 5 × a power of ten that is at least `raw`.
+fn round_step(raw: f64) -> f64 {
+    if raw.is_nan() || raw <= 0.0 {
+        return 1.0;
+    }
+    let power = 10f64.powf(raw.log10().floor());
+    [1.0, 2.0, 5.0, 10.0].iter().map(|step| step * power).find(|step| *step >= raw).unwrap_or(10.0 * power)
 }
 
 #[cfg(test)]
@@ -46,6 +59,7 @@ mod tests {
         assert_eq!(logarithmic(3.0, 60.0, 8), [5.0, 10.0, 20.0, 50.0]);
         assert_eq!(logarithmic(1.0, 1e6, 8), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6]);
         assert!(logarithmic(1e-9, 1e12, 8).len() <= 8);
+        assert_eq!(logarithmic(1.08, 1.21, 8).len(), 3);
         assert!(logarithmic(0.0, 1.0, 8).is_empty());
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use super::tick;
 use crate::report::plot::{self, Chart, Plot, Point, Quantity, Series};
-use crate::report::site::{CONTROL, Case, Shape, Site, value_label};
+use crate::report::site::{CONTROL, Case, Shape, Site, axis, value_label};
 use crate::report::{ReportError, numbers};
 use crate::results::record::{Axis, Parameter, Value};
-use crate::units::Bytes;
+use crate::units::{Bytes, Nanos};
 
 /// Cases that differ in one parameter alone, and the words for what they share.
 struct Group<'s, 'a> {
@@ -28,7 +28,7 @@ pub(super) fn sweeps(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, Re
                 site,
                 &group,
                 |time, _| time,
-                |text, _, time| format!("{text}: {}", numbers_with_unit(time)),
+                |text, _, time| format!("{text}: {}", Nanos(time)),
                 &x_tick,
             );
             if series.is_empty() {
@@ -112,9 +112,7 @@ fn groups<'s, 'a>(shape: &'s Shape<'a>, parameter: &Parameter) -> Vec<Group<'s, 
             case.params.0.iter().filter(|(name, _)| *name != parameter.name).collect();
         let words: Vec<String> = rest
             .iter()
-            .map(|(name, value)| {
-                format!("{name} {}", value_label(value, crate::report::site::axis(&shape.about, name)))
-            })
+            .map(|(name, value)| format!("{name} {}", value_label(value, axis(&shape.about, name))))
             .collect();
         let at = *index.entry(rest).or_insert_with(|| {
             groups.push(Group { shared: words.join(", "), cases: Vec::new() });
@@ -163,10 +161,6 @@ fn series(
     };
     let drawn = site.classes.iter().filter(|class| class.id != CONTROL);
     drawn.flat_map(|class| class.members.iter()).filter_map(line).collect()
-}
-
-fn numbers_with_unit(ns: f64) -> String {
-    crate::units::Nanos(ns).to_string()
 }
 
 fn caption(what: &str, shared: &str) -> String {
