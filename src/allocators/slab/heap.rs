@@ -19,7 +19,11 @@ use super::class::{CLASSES, Class};
 use super::remote::{Inbox, Outbox};
 use super::segment::SegmentRef;
 use super::span::{Block, Span, SpanRef, State, mark};
-use super::{heaps, thread};
+use super::{heaps, huge, reserve, thread};
+
+/// Refills of one heap after which what was kept and not needed is given back. A refill brings about 4 KiB of blocks, so
+/// this is about 64 MiB of allocation: enough to fill what is kept and empty it again.
+const DECAY_REFILLS: u32 = 16_384;
 
 /// See the module.
 #[repr(C, align(128))]
@@ -29,8 +33,12 @@ pub(super) struct Heap {
     pub(super) packed: Cell<Option<SegmentRef>>,
     /// Slices in `roomy` that are free and hold memory.
     pub(super) purgeable: Cell<u32>,
+    /// The least that `purgeable` was since the last decay.
+    pub(super) least_purgeable: Cell<u32>,
     /// No thread will allocate from it soon: nothing empty is kept.
     pub(super) idle: Cell<bool>,
+    /// Refills until the reserve is looked at.
+    pub(super) until_decay: Cell<u32>,
     pub(super) outbox: Outbox,
     /// The heap made before it; constant once it is published.
     pub(super) older: Cell<*const Heap>,
@@ -74,7 +82,9 @@ impl Heap {
             roomy: Cell::new(None),
             packed: Cell::new(None),
             purgeable: Cell::new(0),
+            least_purgeable: Cell::new(0),
             idle: Cell::new(false),
+            until_decay: Cell::new(DECAY_REFILLS),
             outbox: Outbox::new(),
             older: Cell::new(ptr::null()),
             shared: Shared { inbox: Inbox::new(), taken: AtomicBool::new(true) },
@@ -172,6 +182,13 @@ impl Heap {
             };
         }
         self.collect();
+        self.until_decay.update(|left| left.saturating_sub(1));
+        if self.until_decay.get() == 0 {
+            self.until_decay.set(DECAY_REFILLS);
+            self.decay();
+            reserve::decay();
+            huge::decay();
+        }
         let bin = self.bin(class);
         loop {
             let span = bin.current.get();
@@ -258,6 +275,7 @@ impl Heap {
             self.retire(bin);
         }
         self.give_up_empty_segments();
+        self.purge_before_idle();
     }
 
     const fn no_span() -> SpanRef {

@@ -15,6 +15,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::geometry::SEGMENT;
+use super::spares::{self, Mapping};
 use super::{fault, regions, reserve};
 use crate::allocators::pages;
 
@@ -61,15 +62,24 @@ fn header_of(block: *mut u8) -> *mut Header {
     header
 }
 
-/// A zeroed block for `layout`, or null.
+/// A block for `layout`, or null; and whether it is known to be zero.
 #[cold]
-pub(super) fn allocate(layout: Layout) -> *mut u8 {
-    try_allocate(layout.size(), layout.align()).unwrap_or(ptr::null_mut())
+pub(super) fn allocate(layout: Layout) -> (*mut u8, bool) {
+    try_allocate(layout.size(), layout.align()).unwrap_or((ptr::null_mut(), false))
 }
 
-fn try_allocate(size: usize, align: usize) -> Option<*mut u8> {
-    let mapped = mapping_length(size, align)?;
-    let (start, block) = map(mapped, align)?;
+fn try_allocate(size: usize, align: usize) -> Option<(*mut u8, bool)> {
+    let wanted = mapping_length(size, align)?;
+    // Spares are aligned to a segment.
+    let spare = if align <= SEGMENT { spares::take(wanted, give_back) } else { None };
+    let (start, mapped, block, zero) = match spare {
+        // SAFETY: the mapping is at least as long as `wanted`, which includes the lead.
+        Some(spare) => (spare.start, spare.bytes, unsafe { spare.start.as_ptr().add(lead(align)) }, false),
+        None => {
+            let (start, block) = map(wanted, align)?;
+            (start, wanted, block, true)
+        }
+    };
     // SAFETY: `lead` is at least a page, so the header lies in the mapping in front of the block, and is aligned
     // because the block is.
     unsafe {
@@ -82,7 +92,7 @@ fn try_allocate(size: usize, align: usize) -> Option<*mut u8> {
     }
     BLOCKS.fetch_add(1, Relaxed);
     BYTES.fetch_add(size, Relaxed);
-    Some(block)
+    Some((block, zero))
 }
 
 /// Maps and registers; returns the begin and where the block goes.
@@ -99,7 +109,7 @@ fn map(mapped: usize, align: usize) -> Option<(NonNull<u8>, *mut u8)> {
     Some((start, unsafe { start.as_ptr().add(lead(align)) }))
 }
 
-/// Gives a huge block back to the operating system.
+/// Frees a huge block: its mapping becomes a spare or goes back to the operating system.
 ///
 /// # Safety
 /// A live huge block, which nobody uses any more.
@@ -110,8 +120,31 @@ pub(super) unsafe fn free(block: *mut u8) {
     let (base, mapped, size) = unsafe { ((*header).base, (*header).mapped, (*header).size) };
     BLOCKS.fetch_sub(1, Relaxed);
     BYTES.fetch_sub(size, Relaxed);
+    // SAFETY: as above. A second free of the block finds no mark.
+    unsafe { (*header).mark = 0 };
+    let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(base)) else { return };
     // SAFETY: the header says what was mapped, and with the block its mapping is nobody's.
-    unsafe { unmap(base, mapped) };
+    if let Err(mapping) = unsafe { spares::keep(Mapping { start, bytes: mapped }) } {
+        give_back(mapping);
+    }
+}
+
+/// Gives back what was a spare, or should have become one.
+fn give_back(mapping: Mapping) {
+    // SAFETY: a `Mapping` is whole, registered, and nobody uses it.
+    unsafe { unmap(mapping.start.addr().get(), mapping.bytes) };
+}
+
+/// Gives the spares back if none was of use since the last call.
+pub(super) fn decay() {
+    if !spares::were_taken() {
+        release_spares();
+    }
+}
+
+/// Gives all spares back to the operating system.
+pub(super) fn release_spares() {
+    spares::take_all().for_each(give_back);
 }
 
 /// # Safety

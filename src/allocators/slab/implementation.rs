@@ -60,10 +60,11 @@
 //! # What is kept
 //! | where | at most | given back |
 //! |---|---|---|
-//! | free slices of a heap that hold memory | 4 MiB | all of them, when there are more |
+//! | free slices that hold memory | 32 MiB for the process, and 4 MiB for each heap | all of a heap's, when there are more; after 16 384 refills those not needed meanwhile; at the thread's end |
 //! | empty segments of a heap | 1 | when another becomes empty; at the thread's end |
 //! | empty current spans of a heap | one for each class up to 128 KiB | at the thread's end, by `trim` |
-//! | empty segments of the process | 4, that is 16 MiB | by `trim` |
+//! | empty segments of the process | 8, that is 32 MiB | after 16 384 refills of a heap in which nobody took one, by `trim` |
+//! | mappings of freed huge blocks | 4, together 32 MiB | likewise |
 //! | outbox of a thread | 256 KiB | when a batch is full or in the way, at the thread's end |
 //!
 //! # Waiting

@@ -9,7 +9,7 @@
 //! | allocate, free on the same thread | one thread-local read, two or three loads and stores, no atomic instruction |
 //! | free on another thread | a link; one compare-exchange for up to 16 blocks |
 //! | allocate when the current span is used up | a look into the inbox, then the next span: tens of ns |
-//! | a block above 3.5 MiB | a call to the kernel |
+//! | a block above 3.5 MiB | a few atomic operations if a freed one of about that size is kept, else calls to the kernel |
 //! | `owns` | two loads |
 //! | memory at rest | a segment of 4 MiB address space for each thread, of which it touches two pages and what it uses |
 //!
@@ -43,6 +43,7 @@ mod reserve;
 mod room;
 mod segment;
 mod span;
+mod spares;
 mod statistics;
 mod thread;
 #[cfg(debug_assertions)]
@@ -69,7 +70,7 @@ pub const FACTS: Facts = Facts {
     description: "Our general-purpose allocator. Each thread allocates from its own spans of equal blocks without atomic \
                   instructions; blocks freed by other threads come back in batches, as messages to the owner; heaps of \
                   threads that ended are handed on to new ones.",
-    configuration: "67 size classes up to 3.5 MiB, segments of 4 MiB, at most 4 empty segments kept for the process",
+    configuration: "67 size classes up to 3.5 MiB, segments of 4 MiB, at most 8 empty segments and 32 MiB of huge mappings kept for the process",
     package: None,
     missing_entry_points: &[],
     links: &[],
@@ -110,7 +111,7 @@ impl Slab {
     }
 
     /// Gives memory back to the operating system that is held for later: this thread's free slices, what is free in the
-    /// heaps of threads that have ended, and the reserve. For programs that know that they will be idle.
+    /// heaps of threads that have ended, the reserve, and the mappings of freed huge blocks. For programs that know that they will be idle.
     pub fn trim(&self) {
         let heap = thread::current();
         if !heap.is_placeholder() {
@@ -121,6 +122,7 @@ impl Slab {
         }
         heaps::collect_idle();
         reserve::release_all();
+        huge::release_spares();
     }
 
     /// Checks every invariant of the calling thread's heap and returns its live blocks. Debug builds only.
@@ -198,7 +200,7 @@ unsafe fn move_block(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
 fn allocate(layout: Layout) -> *mut u8 {
     match Class::of(layout) {
         Some(class) => thread::current().allocate(class),
-        None => huge::allocate(layout),
+        None => huge::allocate(layout).0,
     }
 }
 
@@ -206,9 +208,17 @@ fn allocate(layout: Layout) -> *mut u8 {
 fn allocate_zeroed(layout: Layout) -> *mut u8 {
     match Class::of(layout) {
         Some(class) => thread::current().allocate_zeroed(class, layout.size()),
-        // Fresh from the operating system.
-        None => huge::allocate(layout),
+        None => allocate_huge_zeroed(layout),
     }
+}
+
+fn allocate_huge_zeroed(layout: Layout) -> *mut u8 {
+    let (block, zero) = huge::allocate(layout);
+    if !block.is_null() && !zero {
+        // SAFETY: the block is as long as the layout says.
+        unsafe { block.write_bytes(0, layout.size()) };
+    }
+    block
 }
 
 /// The bytes of a block of `layout` that may be used: to the end of its class.

@@ -6,13 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use super::segment::{Segment, SegmentRef};
 
-/// Empty segments kept for the next heap that needs one: 16 MiB at most, so that threads which come and go, or a heap
-/// that grows and shrinks by a few segments, do not call the kernel each time.
-pub(super) const KEPT: usize = 4;
+/// Empty segments kept for the next heap that needs one: 32 MiB at most, so that threads which come and go, or a heap
+/// that grows and shrinks by some segments, do not have the kernel zero their pages each time.
+pub(super) const KEPT: usize = 8;
 
 static SLOTS: [AtomicPtr<Segment>; KEPT] = [const { AtomicPtr::new(ptr::null_mut()) }; KEPT];
 
+/// Somebody took a segment from the reserve since it was last asked.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
 static MAPPED_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Free slices that hold memory, in all heaps.
+static PURGEABLE: AtomicUsize = AtomicUsize::new(0);
 
 /// Held while segments are unmapped and while all segments are walked. The only lock of the allocator. Whoever unmaps
 /// only tries it, and keeps the segment if it is taken: no allocation ever waits, also not in the child of a fork whose
@@ -50,7 +56,21 @@ impl Drop for Gate {
 
 /// An empty segment without an owner: one from the reserve, or a new one. `None` when there is no memory.
 pub(super) fn take() -> Option<SegmentRef> {
-    SLOTS.iter().find_map(take_from).or_else(SegmentRef::map)
+    let kept = SLOTS.iter().find_map(take_from);
+    if kept.is_some() {
+        // Relaxed: a hint.
+        TAKEN.store(true, Ordering::Relaxed);
+    }
+    kept.or_else(SegmentRef::map)
+}
+
+/// Gives the reserve back to the operating system if nobody took from it since the last call. Heaps call it from time to
+/// time: what a working program does not need is not kept.
+pub(super) fn decay() {
+    // Relaxed: a hint.
+    if !TAKEN.swap(false, Ordering::Relaxed) {
+        release_all();
+    }
 }
 
 fn take_from(slot: &AtomicPtr<Segment>) -> Option<SegmentRef> {
@@ -111,4 +131,21 @@ pub(super) fn count_unmapped(bytes: usize) {
 /// Bytes of address space in segments, huge blocks and heaps.
 pub(super) fn mapped_bytes() -> usize {
     MAPPED_BYTES.load(Ordering::Relaxed)
+}
+
+/// Adds to [`purgeable`].
+pub(super) fn add_purgeable(slices: usize) {
+    // Relaxed: a budget.
+    PURGEABLE.fetch_add(slices, Ordering::Relaxed);
+}
+
+/// Subtracts from [`purgeable`] what was added before.
+pub(super) fn subtract_purgeable(slices: usize) {
+    // Relaxed: a budget.
+    PURGEABLE.fetch_sub(slices, Ordering::Relaxed);
+}
+
+/// Free slices that hold memory, in all heaps together.
+pub(super) fn purgeable() -> usize {
+    PURGEABLE.load(Ordering::Relaxed)
 }

@@ -3,16 +3,20 @@
 use std::cell::Cell;
 
 use super::class::Class;
-use super::geometry::SLICES;
+use super::geometry::{SLICE, SLICES};
 use super::heap::Heap;
 use super::reserve;
 use super::segment::SegmentRef;
 use super::span::SpanRef;
 
-/// Free slices that may hold memory before a heap gives all of it back: one segment's worth, 4 MiB. Giving back and
-/// touching again costs the kernel about as much as the program's own use of the memory, and is paid at most once for
-/// each 4 MiB that were freed as whole spans.
-const PURGEABLE_MOST: u32 = SLICES as u32;
+/// Free slices that may hold memory in all heaps together before heaps give theirs back: 32 MiB. Giving back and touching
+/// again costs the kernel more than the program's own use of the memory, so a program whose demand swings by less than
+/// this does not pay for it; and a program that has become idle keeps no more.
+const PURGEABLE_MOST: usize = (32 << 20) / SLICE;
+
+/// A heap that holds less than a segment's worth gives nothing back while it is in use, so that the cost is paid at most
+/// once for each 4 MiB that it freed, whatever other heaps hold.
+const WORTH_PURGING: u32 = SLICES as u32;
 
 impl Heap {
     /// A span of `class` without blocks, and with a countdown of zero live ones; the caller gives it its state.
@@ -24,7 +28,7 @@ impl Heap {
                 let segment = reserve::take()?;
                 segment.set_owner(std::ptr::from_ref(self).cast_mut());
                 link(&self.roomy, segment);
-                self.purgeable.update(|slices| slices + segment.purgeable().count_ones());
+                self.add_purgeable(segment.purgeable().count_ones());
                 (segment, self.take_from(segment, count)?)
             }
         };
@@ -51,7 +55,7 @@ impl Heap {
         let before = segment.purgeable().count_ones();
         let found = segment.take(count)?;
         let after = segment.purgeable().count_ones();
-        self.purgeable.update(|slices| slices.saturating_sub(before - after));
+        self.subtract_purgeable(before - after);
         Some(found)
     }
 
@@ -64,13 +68,41 @@ impl Heap {
             link(&self.roomy, segment);
         }
         segment.release(span);
-        self.purgeable.update(|slices| slices + (segment.purgeable().count_ones() - before));
+        self.add_purgeable(segment.purgeable().count_ones() - before);
         // One segment stays although it is empty, or a thread that holds little would go to the reserve all the time.
         let alone = segment.next.get().is_none() && segment.previous.get().is_none();
         if segment.is_empty() && (self.idle.get() || !alone) {
             self.give_up(segment);
         }
-        if self.purgeable.get() > PURGEABLE_MOST {
+        if self.purgeable.get() > WORTH_PURGING && reserve::purgeable() > PURGEABLE_MOST {
+            self.purge();
+        }
+    }
+
+    fn add_purgeable(&self, slices: u32) {
+        self.purgeable.update(|held| held + slices);
+        reserve::add_purgeable(slices as usize);
+    }
+
+    fn subtract_purgeable(&self, slices: u32) {
+        // At most what is counted: see `purge`.
+        let slices = slices.min(self.purgeable.get());
+        self.purgeable.update(|held| held - slices);
+        self.least_purgeable.update(|least| least.min(self.purgeable.get()));
+        reserve::subtract_purgeable(slices as usize);
+    }
+
+    /// Gives back what was not needed since the last call, if it is worth it: slices that stayed free all the time.
+    pub(super) fn decay(&self) {
+        if self.least_purgeable.get() > WORTH_PURGING {
+            self.purge();
+        }
+        self.least_purgeable.set(self.purgeable.get());
+    }
+
+    /// At the end of the heap's thread: gives back what is worth it.
+    pub(super) fn purge_before_idle(&self) {
+        if self.purgeable.get() > WORTH_PURGING {
             self.purge();
         }
     }
@@ -82,8 +114,8 @@ impl Heap {
             segment.purge();
             next = segment.next.get();
         }
-        // What the kernel refused is not counted again: it would be tried at every release.
-        self.purgeable.set(0);
+        // What the kernel refused (locked memory) is no longer counted, or it would be tried at every release.
+        self.subtract_purgeable(self.purgeable.get());
     }
 
     /// Gives up every segment without spans.
@@ -103,7 +135,7 @@ impl Heap {
         let owner = segment.owner();
         segment.set_owner(std::ptr::null_mut());
         if reserve::put(segment) {
-            self.purgeable.update(|slices| slices.saturating_sub(held));
+            self.subtract_purgeable(held);
         } else {
             // Somebody is walking the segments: it stays until the next one is given up.
             segment.set_owner(owner);
