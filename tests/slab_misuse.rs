@@ -104,13 +104,17 @@ fn a_free_inside_of_a_block_is_noticed() {
 
 #[test]
 fn a_write_after_the_free_is_noticed_when_the_block_is_allocated_again() {
-    let words = dying_words("a_write_after_the_free_is_noticed_when_the_block_is_allocated_again", || {
+    let name = "a_write_after_the_free_is_noticed_when_the_block_is_allocated_again";
+    let words = dying_words(name, || {
         // SAFETY: none: the write is the misuse.
         unsafe {
             let block = SLAB.alloc(layout(64));
             SLAB.dealloc(block, layout(64));
             block.add(8).write_bytes(0xEE, 8);
-            SLAB.alloc(layout(64));
+            // Its turn comes within a span's blocks.
+            for _ in 0..1024 {
+                SLAB.alloc(layout(64));
+            }
         }
     });
     assert!(words.contains("written to after"), "{words}");

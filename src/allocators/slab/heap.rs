@@ -1,7 +1,8 @@
 //! A heap: the spans that one thread allocates from.
 //!
 //! ```text
-//! bins, one for each class      current ──▶ span that serves it
+//! bins, one for each class      list ──▶ blocks to allocate next: free ones of the current span
+//!                               current ──▶ span that serves it
 //!                               available ──▶ span ⇄ span ⇄ span      (with free blocks)
 //! roomy  ──▶ segment ⇄ segment  (with free slices)
 //! packed ──▶ segment ⇄ segment  (without)
@@ -55,8 +56,32 @@ pub(super) struct Shared {
 
 /// The spans of one class. Full ones are in no list: they come back by themselves.
 pub(super) struct Bin {
+    /// Blocks to allocate next: free ones of the current span, which counts them as live.
+    pub(super) list: Cell<*mut Block>,
     pub(super) current: Cell<SpanRef>,
     pub(super) available: Cell<Option<SpanRef>>,
+}
+
+impl Bin {
+    const fn new() -> Self {
+        Self {
+            list: Cell::new(ptr::null_mut()),
+            current: Cell::new(Heap::no_span()),
+            available: Cell::new(None),
+        }
+    }
+
+    /// Takes a block from the list; null if there is none.
+    #[inline]
+    fn pop(&self) -> *mut Block {
+        let block = self.list.get();
+        if !block.is_null() {
+            mark::check_and_clear(block);
+            // SAFETY: blocks on the list are free, and written when they were put there.
+            self.list.set(unsafe { (*block).next });
+        }
+        block
+    }
 }
 
 // SAFETY: everything that is not atomic is used only by the thread that has the heap, which is one at a time: `taken`
@@ -77,8 +102,7 @@ impl Heap {
     /// A heap without memory.
     pub(super) const fn new() -> Self {
         Self {
-            bins: [const { Bin { current: Cell::new(Self::no_span()), available: Cell::new(None) } };
-                CLASSES],
+            bins: [const { Bin::new() }; CLASSES],
             roomy: Cell::new(None),
             packed: Cell::new(None),
             purgeable: Cell::new(0),
@@ -111,19 +135,23 @@ impl Heap {
     /// A block of `class`, or null.
     #[inline]
     pub(super) fn allocate(&self, class: Class) -> *mut u8 {
-        let block = self.bin(class).current.get().pop();
+        let block = self.bin(class).pop();
         if block.is_null() { self.allocate_slowly(class) } else { block.cast() }
     }
 
     #[cold]
     #[inline(never)]
     fn allocate_slowly(&self, class: Class) -> *mut u8 {
-        self.refill(class).0.cast()
+        // The most frequent case, kept free of what the others need.
+        let bin = self.bin(class);
+        bin.list.set(bin.current.get().take_list());
+        let block = bin.pop();
+        if block.is_null() { self.refill(class).0.cast() } else { block.cast() }
     }
 
     /// As [`allocate`](Self::allocate), with the first `size` bytes zero.
     pub(super) fn allocate_zeroed(&self, class: Class, size: usize) -> *mut u8 {
-        let block = self.bin(class).current.get().pop();
+        let block = self.bin(class).pop();
         let (block, zero) = if block.is_null() { self.refill(class) } else { (block, false) };
         if !block.is_null() && !zero {
             // SAFETY: the block is at least `size` bytes long and ours to write.
@@ -192,12 +220,16 @@ impl Heap {
         let bin = self.bin(class);
         loop {
             let span = bin.current.get();
-            let block = span.pop();
+            bin.list.set(span.take_list());
+            let block = bin.pop();
             if !block.is_null() {
                 return (block, false);
             }
-            if let Some(block) = span.carve() {
-                return (block.as_ptr(), span.is_clean());
+            bin.list.set(span.carve());
+            let block = bin.pop();
+            if !block.is_null() {
+                let alone = bin.list.get().is_null();
+                return (block, alone && span.is_clean());
             }
             // Full, or the placeholder.
             self.retire(bin);
@@ -257,6 +289,16 @@ impl Heap {
         if span.state() != State::Current {
             return;
         }
+        // What was not allocated goes back to the span.
+        let mut block = bin.list.replace(ptr::null_mut());
+        while !block.is_null() {
+            // SAFETY: a block of the bin's list is a free one.
+            let next = unsafe { (*block).next };
+            // SAFETY: it is a block of the current span that counts as live, and nobody uses it. Whether the countdown
+            // ends is seen below.
+            let _ = unsafe { span.put_back(block) };
+            block = next;
+        }
         let live = span.live();
         if live == 0 {
             self.release_span(span);
@@ -281,6 +323,17 @@ impl Heap {
     const fn no_span() -> SpanRef {
         // SAFETY: a static's header is always there.
         unsafe { SpanRef::new(&raw const NO_SPAN.0) }
+    }
+
+    /// Blocks that wait in a bin's list. Only for the thread that has the heap.
+    pub(super) fn listed(&self, class: Class) -> usize {
+        let (mut count, mut block) = (0, self.bin(class).list.get());
+        while !block.is_null() {
+            count += 1;
+            // SAFETY: a block of the bin's list is a free one, and nobody else takes from it.
+            block = unsafe { (*block).next };
+        }
+        count
     }
 
     fn make_available(&self, bin: &Bin, span: SpanRef, live: u32) {

@@ -29,7 +29,7 @@
 //! ```text
 //!            retired when full             wake frees later                 countdown 0: empty
 //!  Current ─────────────────────▶ Full ─────────────────────▶ Available ─────────────────────▶ Unused
-//!  live + pin                     wake = ⅛ of all blocks      live      ◀──┐
+//!  live + listed + pin            wake = ⅛ of all blocks      live      ◀──┐
 //!     ▲                                                                     │ taken when the current one is used up
 //!     └─────────────────────────────────────────────────────────────────────┘
 //! ```
@@ -38,9 +38,18 @@
 //! allocates and frees one block in turn never leaves the fast path. An eighth as `wake` keeps a full span from coming
 //! back for one block at a time; the price is that up to an eighth of it lies unused.
 //!
-//! # Free lists are last in, first out
-//! A span has one list, to which its owner's frees return. The next allocation of the class in that span gets the block
-//! that was freed last, which is still in the cache.
+//! # Two lists
+//! Frees go to the span's list. Allocations come from the bin's list, which is what was the current span's list when the
+//! bin's own ran out:
+//!
+//! ```text
+//!  allocate ◀── bin.list ◀── (all at once, when empty) ── span.free ◀── free
+//! ```
+//!
+//! Were it one list, each operation would wait for the memory that the one before has just written: 6.8 ns for a pair of
+//! allocation and free, where two lists need 3.4 ns. Taking the list counts all its blocks as live, so that allocating
+//! does not touch the span at all. Blocks are still used again soon, because new ones are carved, a kernel page at a
+//! time, only when both lists are empty.
 //!
 //! # Blocks freed by others
 //! Per *heap* there is one inbox, not one for each span: the owner looks at one word whenever a span is used up and so
@@ -73,8 +82,8 @@
 //!
 //! # What was taken from the literature
 //! - Bonwick, *The Slab Allocator* (1994): spans of equal blocks with the metadata outside of the blocks.
-//! - Leijen, Zorn, de Moura, *Mimalloc: Free List Sharding in Action* (2019): a free list for each page, pages owned by
-//!   threads, the segment found by a mask, taking blocks into use a kernel page at a time.
+//! - Leijen, Zorn, de Moura, *Mimalloc: Free List Sharding in Action* (2019): free lists for each page, one to allocate from
+//!   and one to free to, pages owned by threads, the segment found by a mask, taking blocks into use a kernel page at a time.
 //! - Liétar and others, *snmalloc: A Message Passing Allocator* (2019): remote frees as messages to the owning
 //!   allocator, in batches; allocators that outlive threads and are handed on; frees counted down to the next event.
 //! - Evans, *A Scalable Concurrent malloc(3) Implementation for FreeBSD* (2006), and jemalloc after it: four size

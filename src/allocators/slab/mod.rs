@@ -6,9 +6,10 @@
 //! # Costs
 //! | operation | cost |
 //! |---|---|
-//! | allocate, free on the same thread | one thread-local read, two or three loads and stores, no atomic instruction |
+//! | allocate | one thread-local read, two loads, a store |
+//! | free on the same thread | one thread-local read, four loads, three stores; no atomic read-modify-write |
 //! | free on another thread | a link; one compare-exchange for up to 16 blocks |
-//! | allocate when the current span is used up | a look into the inbox, then the next span: tens of ns |
+//! | allocate when the bin's list is used up | the span's list; when that is empty too, a look into the inbox and the next span: tens of ns |
 //! | a block above 3.5 MiB | a few atomic operations if a freed one of about that size is kept, else calls to the kernel |
 //! | `owns` | two loads |
 //! | memory at rest | a segment of 4 MiB address space for each thread, of which it touches two pages and what it uses |

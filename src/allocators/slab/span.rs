@@ -13,7 +13,7 @@
 //! one decrement and one test find both a span that became empty and a full one that became useful again.
 
 use std::cell::Cell;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use super::class::Class;
@@ -35,7 +35,8 @@ pub(super) struct Block {
 pub(super) enum State {
     /// No blocks: its slices are free or belong to another span.
     Unused = 0,
-    /// Allocations of its class are served from it. Countdown: live blocks, plus the class's pin.
+    /// Allocations of its class are served from it. Countdown: live blocks, with those that the bin's list holds, plus the
+    /// class's pin.
     Current = 1,
     /// Has free blocks; in its bin's list. Countdown: live blocks, at least 1.
     Available = 2,
@@ -109,37 +110,35 @@ impl SpanRef {
         self.segment().slice_start(self.segment().index_of(self))
     }
 
-    /// Takes further blocks into use. Returns the first one; those that are linked besides stay within one kernel page,
-    /// so that memory is touched when it is needed. `None` if all blocks are carved.
+    /// Takes further blocks into use: the list of them, at least one, or null if all blocks are carved. They count as
+    /// live. What is taken at once stays within one kernel page, so that memory is touched when it is needed.
     ///
-    /// The block returned was never written by this span, so it is zero if the span [`is_clean`](Span::is_clean).
-    pub(super) fn carve(self) -> Option<NonNull<Block>> {
-        // From 1 KiB on one at a time: what is returned here is known to be zero, what is linked is not.
+    /// The first block was never written by this span, so it is zero but for its link if the span
+    /// [`is_clean`](Span::is_clean).
+    pub(super) fn carve(self) -> *mut Block {
+        // From 1 KiB on one at a time: then there is no link to write, and a clean block is zero without exception.
         const AT_A_TIME: usize = 4096;
         let shape = self.class().shape();
         let carved = self.carved();
         if carved == shape.capacity || self.state() == State::Unused {
-            return None;
+            return ptr::null_mut();
         }
         let count = if shape.block >= 1024 { 1 } else { (AT_A_TIME / shape.block) as u32 };
         let count = count.min(shape.capacity - carved);
         let start = self.start();
-        let block = |index: u32| -> *mut Block {
-            // SAFETY: `index` is less than the capacity, so the block lies in the span's slices, all of one mapping.
-            unsafe { start.add(index as usize * shape.block) }.cast()
-        };
+        let mut list = ptr::null_mut();
         // From the last to the first, so that the list ascends.
-        for index in (carved + 1..carved + count).rev() {
-            let block = block(index);
+        for index in (carved..carved + count).rev() {
+            // SAFETY: `index` is less than the capacity, so the block lies in the span's slices, all of one mapping.
+            let block = unsafe { start.add(index as usize * shape.block) }.cast::<Block>();
             mark::restore(block);
-            // SAFETY: the block lies in the span, is large and aligned enough for a `Block`, and was not handed out.
-            unsafe { self.link(block) };
+            // SAFETY: it is large and aligned enough for a `Block`, and was not handed out.
+            unsafe { (*block).next = list };
+            list = block;
         }
         self.carved.store(carved + count, Relaxed);
-        self.countdown.store(self.countdown() + 1, Relaxed);
-        // A mark may be left from an earlier span at this place.
-        mark::clear(block(carved));
-        NonNull::new(block(carved))
+        self.countdown.store(self.countdown() + count, Relaxed);
+        list
     }
 }
 
@@ -147,7 +146,7 @@ impl Span {
     /// The span that all bins of a heap start with: it has no block to give.
     pub(super) const fn placeholder() -> Self {
         Self {
-            free: Cell::new(std::ptr::null_mut()),
+            free: Cell::new(ptr::null_mut()),
             countdown: AtomicU32::new(0),
             carved: AtomicU32::new(0),
             state: AtomicU8::new(State::Unused as u8),
@@ -160,7 +159,7 @@ impl Span {
 
     /// Becomes a span of `class` with no block carved. The caller sets the state.
     pub(super) fn begin(&self, class: Class, clean: bool) {
-        self.free.set(std::ptr::null_mut());
+        self.free.set(ptr::null_mut());
         self.carved.store(0, Relaxed);
         self.class.store(class.index() as u8, Relaxed);
         self.clean.set(clean);
@@ -169,21 +168,19 @@ impl Span {
     /// Stops being a span; none of its blocks may be live.
     pub(super) fn end(&self) {
         self.enter(State::Unused, 0);
-        self.free.set(std::ptr::null_mut());
+        self.free.set(ptr::null_mut());
     }
 
-    /// Takes a free block; null if there is none.
+    /// Takes the whole list of free blocks, which then count as live; null if there is none. Only of a current span.
     #[inline]
-    pub(super) fn pop(&self) -> *mut Block {
-        let block = self.free.get();
-        if !block.is_null() {
-            mark::check_and_clear(block);
-            // SAFETY: blocks on the list are free blocks of this span, written when they were put there.
-            self.free.set(unsafe { (*block).next });
-            // Owner-only write, see the type.
-            self.countdown.store(self.countdown.load(Relaxed).wrapping_add(1), Relaxed);
+    pub(super) fn take_list(&self) -> *mut Block {
+        let list = self.free.get();
+        if !list.is_null() {
+            self.free.set(ptr::null_mut());
+            // Now all that is carved is live.
+            self.countdown.store(self.carved() + self.class().shape().pin, Relaxed);
         }
-        block
+        list
     }
 
     /// Puts `block` back. Returns whether the countdown ended.
@@ -194,6 +191,16 @@ impl Span {
     #[must_use]
     pub(super) unsafe fn push(&self, block: *mut Block) -> bool {
         mark::set(block);
+        // SAFETY: as the caller says.
+        unsafe { self.put_back(block) }
+    }
+
+    /// As [`push`](Self::push), for a block that was never handed out, and so is still marked.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    #[inline]
+    pub(super) unsafe fn put_back(&self, block: *mut Block) -> bool {
         // SAFETY: as the caller says.
         unsafe { self.link(block) };
         let left = self.countdown.load(Relaxed).wrapping_sub(1);
@@ -274,7 +281,8 @@ impl Span {
         self.free.get()
     }
 
-    /// Blocks in use, among them those that other threads freed and the owner did not collect yet. May be off while
+    /// Blocks in use, among them those on the bin's list, and those that other threads freed and the owner did not collect
+    /// yet. May be off while
     /// the owner is at work, if another thread asks.
     pub(super) fn live(&self) -> u32 {
         let (countdown, shape) = (self.countdown(), self.class().shape());
@@ -333,17 +341,6 @@ pub(super) mod mark {
         {
             // SAFETY: the callers pass a free block that they own.
             unsafe { (*block).second = of(block) };
-        }
-        #[cfg(not(debug_assertions))]
-        let _ = block;
-    }
-
-    /// Takes the mark from `block`, if there is one.
-    pub(super) fn clear(block: *mut Block) {
-        #[cfg(debug_assertions)]
-        {
-            // SAFETY: the callers pass a free block that they own.
-            unsafe { (*block).second = std::ptr::null_mut() };
         }
         #[cfg(not(debug_assertions))]
         let _ = block;

@@ -3,7 +3,7 @@
 use super::class::{CLASSES, Class};
 use super::segment::SegmentRef;
 use super::span::State;
-use super::{heaps, huge, regions, reserve};
+use super::{heaps, huge, regions, reserve, thread};
 
 /// What one size class holds in all heaps together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,8 @@ pub struct ClassStatistics {
     pub spans: usize,
     /// Blocks in those spans.
     pub blocks: usize,
-    /// Blocks in use. Those that a thread other than their owner freed count as in use until the owner takes them back.
+    /// Blocks in use. Those that a thread other than their owner freed count as in use until the owner takes them back,
+    /// and so do those that a thread other than the calling one has put aside to allocate next: at most a span's worth.
     pub live_blocks: usize,
 }
 
@@ -71,6 +72,11 @@ pub(super) fn collect() -> Statistics {
                 class.live_blocks += span.live() as usize;
             }
         });
+    }
+    let own = thread::current();
+    for (index, class) in classes.iter_mut().enumerate() {
+        let listed = Class::from_index(index).map_or(0, |class| own.listed(class));
+        class.live_blocks = class.live_blocks.saturating_sub(listed);
     }
     let (huge_blocks, huge_bytes) = huge::live();
     Statistics {

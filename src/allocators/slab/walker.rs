@@ -41,8 +41,8 @@ pub(super) fn check() -> Result<usize, Fault> {
             Ok(())
         })?;
     }
-    check_bins(heap, available, current)?;
-    Ok(live)
+    let listed = check_bins(heap, available, current)?;
+    Ok(live - listed)
 }
 
 fn each_segment(
@@ -99,9 +99,7 @@ fn check_span(span: SpanRef) -> Result<(), Fault> {
     let mut listed = 0;
     let mut block = span.first_free();
     while !block.is_null() {
-        let offset = block.addr().wrapping_sub(span.start().addr());
-        let inside = offset.is_multiple_of(shape.block) && offset / shape.block < span.carved() as usize;
-        require(inside, "a free block is not a block of its span", block.addr())?;
+        require_block(span, block)?;
         listed += 1;
         require(listed <= span.carved(), "a free list has a cycle", at)?;
         // SAFETY: it was just checked to be a block of the span, which is ours.
@@ -116,7 +114,8 @@ fn check_span(span: SpanRef) -> Result<(), Fault> {
     }
 }
 
-fn check_bins(heap: &Heap, mut available: usize, mut current: usize) -> Result<(), Fault> {
+fn check_bins(heap: &Heap, mut available: usize, mut current: usize) -> Result<usize, Fault> {
+    let mut listed = 0;
     for (index, bin) in heap.bins.iter().enumerate() {
         let class = Class::from_index(index);
         let span = bin.current.get();
@@ -125,6 +124,17 @@ fn check_bins(heap: &Heap, mut available: usize, mut current: usize) -> Result<(
             require(right && current > 0, "a bin's current span is not its own", span.address())?;
             current -= 1;
         }
+        let mut block = bin.list.get();
+        let mut of_bin = 0;
+        while !block.is_null() {
+            require(span.state() == State::Current, "a bin without span has blocks", block.addr())?;
+            require_block(span, block)?;
+            of_bin += 1;
+            require(of_bin <= span.live(), "a bin's list has a cycle", block.addr())?;
+            // SAFETY: it was just checked to be a block of the span, which is ours.
+            block = unsafe { (*block).next };
+        }
+        listed += of_bin as usize;
         let (mut previous, mut next) = (None, bin.available.get());
         while let Some(span) = next {
             let right = span.state() == State::Available && Some(span.class()) == class;
@@ -134,7 +144,15 @@ fn check_bins(heap: &Heap, mut available: usize, mut current: usize) -> Result<(
             (previous, next) = (Some(span), span.next.get());
         }
     }
-    require(available == 0 && current == 0, "a span is in no bin", std::ptr::from_ref(heap).addr())
+    require(available == 0 && current == 0, "a span is in no bin", std::ptr::from_ref(heap).addr())?;
+    Ok(listed)
+}
+
+fn require_block(span: SpanRef, block: *mut Block) -> Result<(), Fault> {
+    let offset = block.addr().wrapping_sub(span.start().addr());
+    let size = span.class().shape().block;
+    let inside = offset.is_multiple_of(size) && offset / size < span.carved() as usize;
+    require(inside, "a free block is not a block of its span", block.addr())
 }
 
 /// Ends the process if `block` cannot be a live block of class `class`.
