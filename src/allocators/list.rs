@@ -8,7 +8,7 @@ use super::arena::Arena;
 use super::contract::{Bulk, Contract, Facts, Known};
 use super::null::Null;
 use super::pool::Pool;
-use super::{bump, jemalloc, mimalloc, rpmalloc, snmalloc, system, tcmalloc};
+use super::{bump, jemalloc, mimalloc, rpmalloc, slab, snmalloc, system, tcmalloc};
 
 /// One allocator as the rest of the program knows it.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +76,7 @@ pub fn all() -> Vec<Row> {
         Row::general_if(cfg!(feature = "snmalloc"), &snmalloc::FACTS, "feature `snmalloc` is off"),
         Row::general_if(cfg!(feature = "rpmalloc"), &rpmalloc::FACTS, "feature `rpmalloc` is off"),
         Row::general_if(cfg!(feature = "tcmalloc"), &tcmalloc::FACTS, "feature `tcmalloc` is off"),
-        // The place of `slab`: after the peers of its class, before the scoped allocators.
+        Row::general(&slab::FACTS),
         Row::fixed_size_shared::<Pool>(),
         Row::bulk::<Arena>(),
         bump_row(),

@@ -12,6 +12,7 @@ pub mod null;
 pub mod pages;
 pub mod pool;
 pub mod rpmalloc;
+pub mod slab;
 pub mod snmalloc;
 pub mod system;
 pub mod tcmalloc;

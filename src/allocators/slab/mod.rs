@@ -1,0 +1,348 @@
+//! `slab`: the general-purpose allocator.
+//!
+//! Size classes, spans of equal blocks, a heap for each thread, and messages that bring freed blocks home. How it works
+//! is told in [`implementation`].
+//!
+//! # Costs
+//! | operation | cost |
+//! |---|---|
+//! | allocate | one thread-local read, two loads, a store |
+//! | free on the same thread | one thread-local read, four loads, three stores; no atomic read-modify-write |
+//! | free on another thread | a link; one compare-exchange for up to 16 blocks |
+//! | allocate when the bin's list is used up | the span's list; when that is empty too, a look into the inbox and the next span: tens of ns |
+//! | a block above 3.5 MiB | a few atomic operations if a freed one of about that size is kept, else calls to the kernel |
+//! | `owns` | two loads |
+//! | memory at rest | a segment of 4 MiB address space for each thread, of which it touches two pages and what it uses |
+//!
+//! # When not to use it
+//! - Programs whose threads mostly sleep while others free their blocks: a block that another thread freed comes back
+//!   into use when its owner next needs one, so an owner that sleeps holds it.
+//! - 32-bit targets with many threads: each takes at least one segment of 4 MiB address space.
+//! - Where an attacker may provoke writes to freed memory: links lie in the free blocks, unprotected in release builds.
+//!
+//! # Examples
+//! ```
+//! use allocmark::allocators::slab::Slab;
+//!
+//! #[global_allocator]
+//! static GLOBAL: Slab = Slab::new();
+//!
+//! let words: Vec<String> = (0..100).map(|n| format!("word {n}")).collect();
+//! assert!(Slab::new().owns(std::ptr::NonNull::from(&words[0]).cast()));
+//! ```
+
+mod class;
+mod fault;
+mod geometry;
+mod heap;
+mod heaps;
+mod huge;
+pub mod implementation;
+mod regions;
+mod remote;
+mod reserve;
+mod room;
+mod segment;
+mod span;
+mod spares;
+mod statistics;
+mod thread;
+#[cfg(debug_assertions)]
+mod walker;
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::ptr::{self, NonNull};
+
+use allocator_api2::alloc::{AllocError, Allocator};
+
+pub use self::class::CLASSES;
+use self::class::Class;
+use self::segment::SegmentRef;
+use self::span::Block;
+pub use self::statistics::{ClassStatistics, Statistics};
+#[cfg(debug_assertions)]
+pub use self::walker::Fault;
+use super::contract::Facts;
+
+/// The facts for the list of allocators.
+pub const FACTS: Facts = Facts {
+    id: "slab",
+    title: "slab",
+    description: "Our general-purpose allocator. Each thread allocates from its own spans of equal blocks without atomic \
+                  instructions; blocks freed by other threads come back in batches, as messages to the owner; heaps of \
+                  threads that ended are handed on to new ones.",
+    configuration: "67 size classes up to 3.5 MiB, segments of 4 MiB, at most 8 empty segments and 32 MiB of huge mappings kept for the process",
+    package: None,
+    missing_entry_points: &[],
+    links: &[],
+};
+
+/// The general-purpose allocator. All values are the same one: a front of the process-wide heap.
+///
+/// An allocator with a heap for each value would need a thread-local for each (value, thread) pair, looked up at every
+/// operation, and a rule for values that are dropped while blocks are live. One heap for the process is what `malloc`
+/// is, needs neither, and makes `Slab` a zero-sized, `const`-constructible, copyable handle.
+///
+/// In debug builds a block that is freed twice, with another layout, or that is not of this allocator, and a write to a
+/// block after it was freed end the process with a message when they are noticed. Memory exhaustion is null or
+/// [`AllocError`], never a panic.
+///
+/// After `fork` the child may allocate and free: no lock is ever waited for. What other threads held at that moment
+/// stays unused in the child. [`statistics`](Self::statistics) must not be called in a child whose parent had several
+/// threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slab;
+
+impl Slab {
+    /// The allocator.
+    pub const fn new() -> Self {
+        Self
+    }
+
+    /// Whether `block` lies in memory of this allocator. Safe for any pointer, whoever it is from; the pointer is not
+    /// followed.
+    pub fn owns(&self, block: NonNull<u8>) -> bool {
+        regions::contains(block.addr().get())
+    }
+
+    /// What the allocator holds, class by class. Walks all headers; waits for another such walk, but stops no thread
+    /// that allocates.
+    pub fn statistics(&self) -> Statistics {
+        statistics::collect()
+    }
+
+    /// Gives memory back to the operating system that is held for later: this thread's free slices, what is free in the
+    /// heaps of threads that have ended, the reserve, and the mappings of freed huge blocks. For programs that know that they will be idle.
+    pub fn trim(&self) {
+        let heap = thread::current();
+        if !heap.is_placeholder() {
+            heap.outbox.flush(heaps::post);
+            heap.settle();
+            heap.purge();
+            heap.idle.set(false);
+        }
+        heaps::collect_idle();
+        reserve::release_all();
+        huge::release_spares();
+    }
+
+    /// Checks every invariant of the calling thread's heap and returns its live blocks. Debug builds only.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
+    #[cfg(debug_assertions)]
+    pub fn check_invariants(&self) -> Result<usize, Fault> {
+        walker::check()
+    }
+}
+
+/// Frees `block`.
+///
+/// # Safety
+/// It is a live block of this allocator, allocated with a layout of the same class; nobody uses it any more.
+#[inline]
+unsafe fn free(block: *mut u8, layout: Layout) {
+    if class::is_huge(layout) {
+        // SAFETY: as the caller says; layouts that are huge have huge blocks.
+        return unsafe { huge::free(block) };
+    }
+    #[cfg(debug_assertions)]
+    if let Some(class) = Class::of(layout) {
+        walker::check_free(block.cast(), class);
+    }
+    // The caller's pointer may access the block as it was requested; links are written to any of it.
+    let block = ptr::with_exposed_provenance_mut::<Block>(block.addr());
+    // SAFETY: the block is live, so its segment is mapped.
+    let segment = unsafe { SegmentRef::of(block.addr()) };
+    let heap = thread::current();
+    if ptr::eq(segment.owner(), heap) {
+        // SAFETY: the owner is the calling thread's heap, and the block is live.
+        unsafe { heap.free(segment, block) };
+    } else if let Some(class) = Class::of(layout) {
+        // SAFETY: the block is live, and of that class.
+        unsafe { heap.free_remotely(segment, block, class) };
+    }
+}
+
+/// The block of `layout` at `old` as one of `new`, with the content that fits both; null if there is no memory, and then
+/// nothing has changed. New bytes are uninitialised.
+///
+/// # Safety
+/// As for [`free`], with success; both layouts have the same alignment.
+#[inline]
+unsafe fn reallocate(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
+    match (Class::of(layout), Class::of(new)) {
+        // In place only within the class: so a block's class always follows from its layout, and the bound on waste
+        // holds for blocks that shrank.
+        (Some(from), Some(to)) if from == to => old,
+        // SAFETY: both are huge; the block is live and of this alignment.
+        (None, None) => unsafe { huge::resize(old, layout.align(), new.size()) },
+        // SAFETY: as the caller says.
+        _ => unsafe { move_block(old, layout, new) },
+    }
+}
+
+/// # Safety
+/// As for [`reallocate`].
+#[inline(never)]
+unsafe fn move_block(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
+    let block = allocate(new);
+    if !block.is_null() {
+        // SAFETY: both blocks are live, different, and hold at least the smaller size; the old one is given up.
+        unsafe {
+            block.copy_from_nonoverlapping(old, layout.size().min(new.size()));
+            free(old, layout);
+        }
+    }
+    block
+}
+
+#[inline]
+fn allocate(layout: Layout) -> *mut u8 {
+    match Class::of(layout) {
+        Some(class) => thread::current().allocate(class),
+        None => huge::allocate(layout).0,
+    }
+}
+
+#[inline]
+fn allocate_zeroed(layout: Layout) -> *mut u8 {
+    match Class::of(layout) {
+        Some(class) => thread::current().allocate_zeroed(class, layout.size()),
+        None => allocate_huge_zeroed(layout),
+    }
+}
+
+fn allocate_huge_zeroed(layout: Layout) -> *mut u8 {
+    let (block, zero) = huge::allocate(layout);
+    if !block.is_null() && !zero {
+        // SAFETY: the block is as long as the layout says.
+        unsafe { block.write_bytes(0, layout.size()) };
+    }
+    block
+}
+
+/// The bytes of a block of `layout` that may be used: to the end of its class.
+#[inline]
+fn usable(layout: Layout) -> usize {
+    Class::of(layout).map_or(layout.size(), |class| class.shape().block)
+}
+
+// SAFETY: blocks are disjoint, at least as large and as aligned as requested, and stay valid until they are freed, from
+// any thread; nothing here unwinds.
+unsafe impl GlobalAlloc for Slab {
+    #[inline]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        allocate(layout)
+    }
+
+    #[inline]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller says that it is a live block of this allocator and layout.
+        unsafe { free(block, layout) }
+    }
+
+    #[inline]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        allocate_zeroed(layout)
+    }
+
+    #[inline]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller says that `new_size` is valid for this alignment, and that the block is live and of `layout`.
+        unsafe { reallocate(block, layout, Layout::from_size_align_unchecked(new_size, layout.align())) }
+    }
+}
+
+fn slice_of(block: *mut u8, bytes: usize) -> Result<NonNull<[u8]>, AllocError> {
+    Ok(NonNull::slice_from_raw_parts(NonNull::new(block).ok_or(AllocError)?, bytes))
+}
+
+fn dangling(layout: Layout) -> NonNull<[u8]> {
+    let start = NonNull::new(ptr::without_provenance_mut(layout.align())).unwrap_or(NonNull::dangling());
+    NonNull::slice_from_raw_parts(start, 0)
+}
+
+// SAFETY: all values are the same process-wide heap, so a block may be freed through any of them, moving a value does
+// not move blocks, and blocks stay valid until freed. Every layout between what was requested and the length returned
+// leads to the same class.
+unsafe impl Allocator for Slab {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() == 0 {
+            return Ok(dangling(layout));
+        }
+        slice_of(allocate(layout), usable(layout))
+    }
+
+    #[inline]
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if layout.size() == 0 {
+            return Ok(dangling(layout));
+        }
+        // All of it is zero, also what the caller did not ask for but may use.
+        let whole = usable(layout);
+        // SAFETY: a class's block size is a multiple of every alignment that leads to the class, and fits isize.
+        slice_of(allocate_zeroed(unsafe { Layout::from_size_align_unchecked(whole, layout.align()) }), whole)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if layout.size() != 0 {
+            // SAFETY: the caller says that it is a live block of this allocator that the layout fits.
+            unsafe { free(block.as_ptr(), layout) }
+        }
+    }
+
+    #[inline]
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: as the caller says.
+        unsafe { change(block, old, new) }
+    }
+
+    #[inline]
+    unsafe fn grow_zeroed(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: as the caller says.
+        let grown = unsafe { change(block, old, new) }?;
+        // SAFETY: the block is as long as its length says, and bytes behind the old content are nobody's.
+        unsafe { grown.cast::<u8>().add(old.size()).write_bytes(0, grown.len() - old.size()) };
+        Ok(grown)
+    }
+
+    #[inline]
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: as the caller says.
+        unsafe { change(block, old, new) }
+    }
+}
+
+/// # Safety
+/// As for [`Allocator::grow`] or [`Allocator::shrink`].
+unsafe fn change(block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+    if old.size() == 0 {
+        return Allocator::allocate(&Slab, new);
+    }
+    if new.size() == 0 {
+        // SAFETY: as the caller says; the block has a size, so it was allocated.
+        unsafe { free(block.as_ptr(), old) };
+        return Ok(dangling(new));
+    }
+    let changed = if old.align() == new.align() {
+        // SAFETY: as the caller says, and the alignments are the same.
+        unsafe { reallocate(block.as_ptr(), old, new) }
+    } else {
+        // SAFETY: as the caller says; moving works between any layouts.
+        unsafe { move_block(block.as_ptr(), old, new) }
+    };
+    slice_of(changed, usable(new))
+}
