@@ -85,23 +85,27 @@ fn a_thread_that_only_frees_keeps_nothing_from_the_others() {
 
 #[test]
 fn the_magazine_of_an_ended_thread_comes_back() {
-    let pool = Pool::new(BLOCK, 1000).unwrap();
-    let mine = take(&pool).unwrap();
+    // In a process of its own: here, a thread of another test might take the ended thread's slot over.
+    let output = in_a_child_process("ended-thread");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The test above, in the child process.
+fn end_a_thread_and_take_its_blocks(pool: &Pool, mine: usize) {
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let blocks: Vec<_> = (0..100).map(|_| take(&pool).unwrap()).collect();
-            blocks.into_iter().for_each(|block| put(&pool, block));
+        let ended = scope.spawn(|| {
+            let blocks: Vec<_> = (0..50).map(|_| take(pool).unwrap()).collect();
+            blocks.into_iter().for_each(|block| put(pool, block));
         });
+        // The end of the scope alone does not wait for the thread's destructors.
+        ended.join().unwrap();
     });
     assert_eq!(pool.in_use(), 1);
-    let rest = take_all(&pool);
-    assert_eq!(
-        rest.len() + 1,
-        1000 + pool.magazine_length(),
-        "every block there is, so the ended thread kept none"
-    );
-    assert_eq!(pool.in_use(), rest.len() + 1);
-    put(&pool, mine);
+    let rest = take_all(pool);
+    let all = pool.capacity() + pool.magazine_length();
+    assert_eq!(rest.len() + 1, all, "every block there is, so the ended thread kept none");
+    assert_eq!(pool.in_use(), all);
+    put(pool, mine);
 }
 
 #[test]
@@ -245,15 +249,16 @@ fn drop_returns_the_address_space() {
     assert!(mapped() < before + half);
 }
 
-const MISUSE: &str = "ALLOCMARK_TEST_MISUSE";
+const DEED: &str = "ALLOCMARK_TEST_DEED";
 
 /// Does what the environment says, in a process of its own; nothing when run as one test among the others.
 #[test]
-fn misuse_in_a_child_process() {
-    let Ok(misuse) = env::var(MISUSE) else { return };
+fn deed_in_a_child_process() {
+    let Ok(deed) = env::var(DEED) else { return };
     let pool = Pool::new(BLOCK, 100).unwrap();
     let block = take(&pool).unwrap();
-    match misuse.as_str() {
+    match deed.as_str() {
+        "ended-thread" => end_a_thread_and_take_its_blocks(&pool, block),
         "twice" => {
             put(&pool, block);
             put(&pool, block);
@@ -266,14 +271,14 @@ fn misuse_in_a_child_process() {
         "middle" => put(&pool, block + 8),
         "never" => put(&pool, block + 40 * BLOCK.size()),
         "foreign" => put(&pool, Box::leak(Box::new([0_u64; 4])).as_mut_ptr().expose_provenance()),
-        other => panic!("unknown misuse {other}"),
+        other => panic!("unknown deed {other}"),
     }
 }
 
-fn misuse(kind: &str) -> Output {
+fn in_a_child_process(deed: &str) -> Output {
     Command::new(env::current_exe().unwrap())
-        .args(["--exact", "pool::misuse_in_a_child_process", "--nocapture"])
-        .env(MISUSE, kind)
+        .args(["--exact", "pool::deed_in_a_child_process", "--nocapture"])
+        .env(DEED, deed)
         .output()
         .unwrap()
 }
@@ -281,7 +286,7 @@ fn misuse(kind: &str) -> Output {
 #[track_caller]
 fn assert_stopped(kind: &str, message: &str) {
     use std::os::unix::process::ExitStatusExt;
-    let output = misuse(kind);
+    let output = in_a_child_process(kind);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(6), "{kind}: aborted, not unwound: {stderr}");
     assert!(stderr.contains(message), "{kind}: {stderr}");

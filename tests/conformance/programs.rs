@@ -18,7 +18,7 @@ enum Operation {
 
 fn operation() -> impl Strategy<Value = Operation> {
     // Mostly small, as programs ask for; every size and alignment that some special case is about now and then.
-    let size = prop_oneof![4 => 0..80_usize, 2 => 0..3000_usize, 1 => 0..70_000_usize];
+    let size = prop_oneof![4 => 0..80_usize, 2 => 0..3000_usize, 1 => 0..20_000_usize];
     prop_oneof![
         4 => (size.clone(), 0..8_u32, any::<bool>())
             .prop_map(|(size, shift, zeroed)| Operation::Allocate { size, shift, zeroed }),
@@ -70,7 +70,7 @@ fn run(specimen: &Specimen, allocator: &dyn Allocator, program: &[Operation]) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 2 } else { 48 },
+        cases: if cfg!(miri) { 2 } else { 24 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
