@@ -43,7 +43,6 @@
 //! ```
 //! use allocator_api2::vec::Vec;
 //! use allocmark::allocators::arena::Arena;
-//! use allocmark::allocators::contract::Bulk;
 //!
 //! let mut arena = Arena::new();
 //! for day in 0..3_u64 {
@@ -60,7 +59,7 @@
 //! An arena cannot be reset while a block is borrowed:
 //! ```compile_fail,E0502
 //! use allocator_api2::boxed::Box;
-//! use allocmark::allocators::{arena::Arena, contract::Bulk};
+//! use allocmark::allocators::arena::Arena;
 //!
 //! let mut arena = Arena::new();
 //! let number = Box::new_in(1, &arena);
@@ -212,7 +211,7 @@ impl<A: Allocator> Arena<A> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use allocmark::allocators::{arena::Arena, contract::Bulk};
+    /// use allocmark::allocators::arena::Arena;
     ///
     /// let mut arena = Arena::new();
     /// let book = Arc::new("orders");
@@ -232,9 +231,22 @@ impl<A: Allocator> Arena<A> {
         unsafe { Ok(&mut *self.owned.add(place.cast(), value).as_ptr()) }
     }
 
+    /// Releases every block; the memory is kept for the next allocations. Values of
+    /// [`alloc_with_drop`](Self::alloc_with_drop) are dropped, others are not.
+    pub fn reset(&mut self) {
+        self.owned.drop_all();
+        if self.grown.replace(false) {
+            self.first.set(chunk::largest_first(self.first.get()));
+        }
+        self.used_before.set(0);
+        if let Some(first) = self.first.get() {
+            self.go_to(first);
+        }
+    }
+
     /// Releases every block and gives all memory back.
     pub fn release(&mut self) {
-        self.reset_to_first();
+        self.reset();
         self.next.set(NonNull::<u64>::dangling().cast());
         self.end.set(align_of::<u64>());
         self.held.set(0);
@@ -363,17 +375,6 @@ impl<A: Allocator> Arena<A> {
     fn is_newest(&self, block: NonNull<u8>, layout: Layout) -> bool {
         block.as_ptr().addr() + round_up_small(layout.size(), STEP) == self.next.get().as_ptr().addr()
     }
-
-    fn reset_to_first(&mut self) {
-        self.owned.drop_all();
-        if self.grown.replace(false) {
-            self.first.set(chunk::largest_first(self.first.get()));
-        }
-        self.used_before.set(0);
-        if let Some(first) = self.first.get() {
-            self.go_to(first);
-        }
-    }
 }
 
 impl<A: Allocator> Drop for Arena<A> {
@@ -479,6 +480,6 @@ impl Known for Arena {
 
 impl Bulk for Arena {
     fn reset(&mut self) {
-        self.reset_to_first();
+        Arena::reset(self);
     }
 }

@@ -3,7 +3,7 @@
 //! Only the thread that owns the slot changes it, so its operations are plain loads and stores. The fields are atomics
 //! all the same, because other threads read the counts, and because a slot's next owner is another thread.
 
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -87,7 +87,6 @@ impl Magazine {
         for index in count..len {
             let kept = self.entries[index].load(Ordering::Relaxed);
             self.entries[index - count].store(kept, Ordering::Relaxed);
-            self.entries[index].store(ptr::null_mut(), Ordering::Relaxed);
         }
         self.level.store((len - count + 1) as u32, Ordering::Relaxed);
     }
@@ -107,6 +106,8 @@ impl Magazine {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
     use super::*;
 
     fn new() -> Magazine {

@@ -30,8 +30,10 @@
 //! threads is reserved at construction, but untouched pages of it are only addresses. The alternative, taking
 //! blocks back out of a running thread's magazine, would cost that thread an atomic read-modify-write for each operation.
 //!
-//! When a thread ends, its magazine waits for the next thread with the same slot; whoever finds the depot empty
-//! first takes the blocks back. Threads beyond the 128th at the same time work on the shared list.
+//! When a thread ends, its magazine waits for the next thread with the same slot; whoever finds the depot empty before
+//! such a thread comes takes the blocks back. So blocks can lie idle in the magazine of a thread that never uses this
+//! pool; they too are among those that the capacity allows for. Threads beyond the 128th at the same time work on the
+//! shared list.
 //!
 //! # Exhaustion and misuse
 //! A full pool, or a layout larger or more aligned than a block, gives [`AllocError`]; [`Pool::with_backing`] makes a
