@@ -1,11 +1,12 @@
 //! allocmark: the allocator barometer for Rust.
 
 pub mod allocators;
-
 #[cfg(feature = "harness")]
 pub mod cli;
 #[cfg(feature = "harness")]
 pub mod harness;
+#[cfg(feature = "harness")]
+pub mod instruments;
 #[cfg(feature = "harness")]
 pub mod report;
 #[cfg(feature = "harness")]
@@ -14,3 +15,5 @@ pub mod results;
 pub mod stats;
 #[cfg(feature = "harness")]
 pub mod units;
+#[cfg(feature = "harness")]
+pub mod workloads;

@@ -79,14 +79,28 @@ pub struct Demand {
     pub threads: usize,
 }
 
+impl Contract {
+    /// Any size, individual free, any thread.
+    pub const GENERAL: Self = Self { class: Class::General, frees: true, mixed_sizes: true, threads: true };
+    /// One size, individual free, one thread.
+    pub const FIXED_SIZE: Self =
+        Self { class: Class::FixedSize, frees: true, mixed_sizes: false, threads: false };
+    /// Any size, released all together, one thread.
+    pub const BULK: Self = Self { class: Class::Bulk, frees: false, mixed_sizes: true, threads: false };
+    /// What the do-nothing allocator can be driven through: as [`Contract::BULK`], and unranked.
+    pub const CONTROL: Self = Self { class: Class::Control, ..Self::BULK };
+
+    /// The same promise, made to all threads at once.
+    pub const fn for_all_threads(self) -> Self {
+        Self { threads: true, ..self }
+    }
+}
+
 /// An allocator that a benchmark can build and drive.
 ///
 /// The handle is the allocator as users meet it: cheap, copyable, an [`Allocator`]. All handles of one subject are the
 /// same allocator, so a block may be freed through any of them (the contract of [`Allocator`] for clones).
 pub trait Subject: Sized {
-    /// Everything known about it beforehand.
-    const FACTS: &'static Facts;
-
     /// The [`Allocator`] that the workloads use.
     type Handle<'a>: Allocator + Copy
     where
@@ -103,6 +117,15 @@ pub trait Subject: Sized {
 
     /// Whether `block`, which must be a live block of somebody's, lies in memory of this allocator.
     fn owns(&self, block: NonNull<u8>) -> bool;
+}
+
+/// A subject whose type says which allocator it is.
+///
+/// True of everything but the general allocators: those are all reached through the one `Global` handle, and which of
+/// them answers is decided by the executable.
+pub trait Known: Subject {
+    /// Everything known about it beforehand.
+    const FACTS: &'static Facts;
 }
 
 /// A subject that releases everything at once. `&mut` shows that no handle is out.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::{Exit, print, say};
-use crate::results::{criterion, store};
+use crate::results::{import, store};
 
 /// Make a record from criterion's output directory
 ///
@@ -30,7 +30,7 @@ pub(super) struct Flags {
 
 /// Writes the record and prints its path.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
-    let record = criterion::import_tree(&flags.directory)?;
+    let record = import::import_tree(&flags.directory)?;
     let path = match &flags.out {
         Some(path) => path.clone(),
         None => {

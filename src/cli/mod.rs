@@ -6,7 +6,10 @@
 //! Standard output is data (paths, tables), standard error is talk.
 
 mod import;
+mod list;
 mod report;
+mod run;
+mod verify;
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -14,6 +17,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+
+use crate::workloads::shape::Profile;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -33,6 +38,9 @@ pub struct Cli {
 /// The subcommands, in the order of the help.
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(list::Flags),
+    Run(run::Flags),
+    Verify(verify::Flags),
     Report(report::Flags),
     Import(import::Flags),
 }
@@ -59,6 +67,9 @@ impl Cli {
     /// If it could not do its work; [`one_sentence`] says why.
     pub fn run(&self) -> anyhow::Result<Exit> {
         match &self.command {
+            Command::List(flags) => list::run(flags),
+            Command::Run(flags) => run::run(flags),
+            Command::Verify(flags) => verify::run(flags),
             Command::Report(flags) => report::run(flags),
             Command::Import(flags) => import::run(flags),
         }
@@ -89,6 +100,11 @@ pub fn one_sentence(error: &anyhow::Error) -> String {
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
     io.into_iter().any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The profile of that name, for flags.
+fn profile(name: &str) -> Result<Profile, String> {
+    Profile::named(name).ok_or_else(|| format!("expected one of {}", Profile::ALL.map(Profile::id).join(", ")))
 }
 
 /// A line of data, on standard output.

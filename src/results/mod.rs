@@ -6,10 +6,12 @@
 //! | [`record`] | a record in memory |
 //! | [`wire`] | its file form, strict about what it reads |
 //! | [`store`] | reading and writing record files |
-//! | [`criterion`] | criterion's output directory, read into a record |
+//! | [`import`] | criterion's output directory, made into a record |
+//! | [`assemble`] | a record from what a run measured |
 //! | [`ranking`] | scores and ranks |
 
-pub mod criterion;
+pub mod assemble;
+pub mod import;
 pub mod metric;
 pub mod ranking;
 pub mod record;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::metric::Metric;
+pub use crate::workloads::params::{Axis, Params, Value};
 
 pub use crate::harness::machine::Machine;
 
@@ -121,32 +122,6 @@ pub struct Parameter {
     pub axis: Axis,
 }
 
-/// How a parameter's values are drawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Axis {
-    /// Bytes, on a logarithmic axis.
-    Bytes,
-    /// A number, on a logarithmic axis.
-    Count,
-    /// Threads: a scaling plot with an ideal line.
-    Threads,
-    /// Words, in the order in which they appear.
-    Category,
-}
-
-/// The value of one parameter.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Value {
-    /// A number.
-    Number(u64),
-    /// A word.
-    Word(String),
-}
-
-/// Parameter values in their order: what makes a workload a case. Prints as `live=10000,size=64`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Params(pub Vec<(String, Value)>);
-
 /// Case × allocator: where a result, an absence or a failure belongs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
@@ -247,32 +222,6 @@ pub struct Overhead {
     pub fastest: String,
     /// Its time per operation, ns.
     pub fastest_ns: f64,
-}
-
-impl Params {
-    /// The value of `name`.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value)
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => write!(out, "{number}"),
-            Self::Word(word) => out.write_str(word),
-        }
-    }
-}
-
-impl fmt::Display for Params {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (name, value)) in self.0.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(out, "{comma}{name}={value}")?;
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Display for Place {

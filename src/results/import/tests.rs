@@ -2,6 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::*;
+use crate::harness::criterion_files::*;
 use crate::results::metric::Metric;
 use crate::results::record::{Axis, Value};
 use crate::results::wire;

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use super::{Estimate, ImportError, Measurement, find_benchmarks, read_benchmark};
+use crate::harness::criterion_files::{Estimate, ImportError, Measurement, find_benchmarks, read_benchmark};
 use crate::harness::machine::{Machine, short_hash};
 use crate::results::metric::Metric;
 use crate::results::record::{
@@ -273,3 +273,6 @@ fn axis(name: &str, value: &Value) -> Axis {
         (Value::Number(_), _) => Axis::Count,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Criterion's output directory, read.
 //!
-//! [`read_benchmark`] reads what one benchmark left, for our own driver; [`import_tree`] makes a record from a whole
-//! directory, also one that another project's benchmarks wrote.
+//! [`read_benchmark`] reads what one benchmark left, for our own driver and for
+//! [`import_tree`](crate::results::import::import_tree), which makes a record of a whole directory.
 //!
 //! Criterion (0.3.3 to 0.8) gives each benchmark a directory with `new/` (the last run) and `base/` (the run compared
 //! with). In `new/` it writes `sample.json`, then `estimates.json`, and last `benchmark.json`, which says who the
@@ -9,13 +9,11 @@
 //! keys are passed over; a number that is missing, `null` (criterion's NaN) or impossible is an error with file and key.
 
 mod files;
-mod import;
 
 use std::path::{Path, PathBuf};
 
 use crate::stats;
 
-pub use import::import_tree;
 
 /// Why a criterion directory was not read.
 #[derive(Debug, thiserror::Error)]
@@ -198,5 +196,3 @@ pub fn find_benchmarks(root: &Path) -> Result<Found, ImportError> {
     Ok(found)
 }
 
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,20 @@
+//! Every workload on mimalloc: `cargo bench --bench mimalloc`.
+
+use std::process::ExitCode;
+
+use allocmark::allocators::mimalloc::FACTS;
+use allocmark::harness::bench;
+
+#[global_allocator]
+static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    bench::general(&FACTS, &GLOBAL).library(version).main()
+}
+
+/// What the C library says of itself: one number, two digits for each part after the first.
+fn version() -> String {
+    // SAFETY: the function reads a constant and has no preconditions.
+    let version = unsafe { libmimalloc_sys::mi_version() };
+    format!("mimalloc {}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+}

@@ -1,0 +1,13 @@
+//! Every workload on rpmalloc: `cargo bench --bench rpmalloc`.
+
+use std::process::ExitCode;
+
+use allocmark::allocators::rpmalloc::FACTS;
+use allocmark::harness::bench;
+
+#[global_allocator]
+static GLOBAL: rpmalloc::RpMalloc = rpmalloc::RpMalloc;
+
+fn main() -> ExitCode {
+    bench::general(&FACTS, &GLOBAL).main()
+}

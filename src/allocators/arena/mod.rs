@@ -1,0 +1,484 @@
+//! `arena`: any size, released all together, on one thread.
+//!
+//! ```text
+//!   first chunk            current chunk               chunks kept from before the last reset
+//!   +----+--------------+  +----+--------+-----------+  +----+-----------+
+//!   |head| blocks       |->|head| blocks | free      |->|head| free      |-> ...
+//!   +----+--------------+  +----+--------+-----------+  +----+-----------+
+//!                                        ^           ^
+//!                                        next        end
+//! ```
+//!
+//! | operation | cost |
+//! |---|---|
+//! | allocate | two loads, a subtraction, a comparison, an addition, a store; aligning for alignments above 8 |
+//! | … when the chunk is full | the next kept chunk, or one from the backing allocator: as large as all before together, up to 1 MiB |
+//! | free | of the newest block: its memory is used again; of others: one comparison |
+//! | grow, shrink | of the newest block: in place, without copying; grow of others: allocate and copy |
+//! | reset | three stores; after a pass that took new chunks, one step for each chunk |
+//! | memory | 16 bytes a chunk; sizes are rounded up to 8 |
+//!
+//! # Why upwards
+//! Moving `next` downwards saves an instruction when aligning. Moving it upwards lets the newest block grow without its
+//! content moving, which is what a `Vec` that is being filled does; and sizes that are multiples of 8 need no aligning
+//! for all alignments up to 8, which are nearly all.
+//!
+//! # Reset keeps the memory
+//! All chunks are kept and used again, the largest first. So the second pass of a program that repeats itself takes no
+//! memory and mostly stays in one chunk, and what a pass needed is there for the next. [`Arena::release`] gives it back.
+//!
+//! # Drop runs nothing
+//! Neither a reset nor the drop of an arena runs the destructors of what was written into it. Where they must run, there
+//! are two ways: a `Box<T, &Arena>` or `Vec<T, &Arena>` of allocator-api2 drops its content when it goes, as always; and
+//! [`Arena::alloc_with_drop`] notes the value, which is then dropped at the reset or with the arena.
+//!
+//! # Exhaustion
+//! Over a limit ([`Arena::with_limit`]), or when the backing allocator refuses: [`AllocError`]. What was allocated stays.
+//!
+//! # When not to use it
+//! When blocks die at different times and the memory of the dead is needed: only the newest block's comes back. Across
+//! threads. For a program's longest-lived data, which a general allocator holds as well.
+//!
+//! # Examples
+//! ```
+//! use allocator_api2::vec::Vec;
+//! use allocmark::allocators::arena::Arena;
+//! use allocmark::allocators::contract::Bulk;
+//!
+//! let mut arena = Arena::new();
+//! for day in 0..3_u64 {
+//!     let mut prices = Vec::new_in(&arena);
+//!     prices.extend((0..1000).map(|tick| day * 1000 + tick));
+//!     assert!(arena.used() >= 8000);
+//!     drop(prices);
+//!     arena.reset();
+//! }
+//! assert_eq!(arena.used(), 0);
+//! assert!(arena.held() >= 8000);
+//! ```
+//!
+//! An arena cannot be reset while a block is borrowed:
+//! ```compile_fail,E0502
+//! use allocator_api2::boxed::Box;
+//! use allocmark::allocators::{arena::Arena, contract::Bulk};
+//!
+//! let mut arena = Arena::new();
+//! let number = Box::new_in(1, &arena);
+//! arena.reset();
+//! drop(number);
+//! ```
+
+mod chunk;
+mod owned;
+
+use std::alloc::Layout;
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+use allocator_api2::alloc::{AllocError, Allocator, Global};
+
+use self::chunk::{ChunkRef, FIRST_BYTES, HEADER_BYTES, MOST_BYTES};
+use self::owned::{Noted, Owned};
+use super::arithmetic::{round_up, round_up_small};
+use super::contract::{Bulk, Demand, Facts, Known, Subject};
+
+/// Facts about the arena.
+pub const FACTS: Facts = Facts {
+    id: "arena",
+    title: "Arena",
+    description: "An offset moves upwards through chunks that double up to 1 MiB. Nothing is freed one at a time but the \
+                  newest block, which also grows in place; a reset keeps all chunks and starts again in the largest.",
+    configuration: "no limit; chunks from the global allocator; sizes rounded up to 8 bytes",
+    package: None,
+    missing_entry_points: &[],
+    links: &[],
+};
+
+/// Every block starts at a multiple of this, since every size is rounded up to it: the alignment of nearly everything.
+const STEP: usize = 8;
+
+/// A bulk allocator for one thread. `&Arena` is an [`Allocator`]; see the [module](self).
+#[derive(Debug)]
+pub struct Arena<A: Allocator = Global> {
+    /// Where the next block starts, a multiple of `STEP`: in the current chunk or just after it, with the right to the
+    /// whole chunk. Dangling while there is no chunk.
+    next: Cell<NonNull<u8>>,
+    /// The address after the current chunk; that of `next` while there is no chunk. Never below `next`.
+    end: Cell<usize>,
+    /// The chunk that blocks come from. Those before it in the list are full, those after it empty.
+    current: Cell<Option<ChunkRef>>,
+    /// The first chunk of the list.
+    first: Cell<Option<ChunkRef>>,
+    /// Whether a chunk was added since the list was put in order, the largest first.
+    grown: Cell<bool>,
+    /// Bytes used in the chunks before the current one.
+    used_before: Cell<usize>,
+    /// Bytes of all chunks, headers included; at most the limit.
+    held: Cell<usize>,
+    /// The most bytes that chunks may take; `usize::MAX` where none is set.
+    limit: usize,
+    /// Values to be dropped.
+    owned: Owned,
+    /// Where chunks come from.
+    backing: A,
+}
+
+// SAFETY: the chunks belong to the arena alone, blocks borrow from it, and the values it drops itself are `Send`.
+unsafe impl<A: Allocator + Send> Send for Arena<A> {}
+
+impl Arena {
+    /// An arena without memory yet, which takes it from the global allocator.
+    pub const fn new() -> Self {
+        Self::new_in(Global)
+    }
+
+    /// An arena that takes at most `bytes` from the global allocator, 16 of them for each chunk.
+    pub const fn with_limit(bytes: usize) -> Self {
+        Self::with_limit_in(bytes, Global)
+    }
+}
+
+impl Default for Arena {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<A: Allocator> Arena<A> {
+    /// An arena without memory yet, which takes it from `backing`.
+    pub const fn new_in(backing: A) -> Self {
+        Self::with_limit_in(usize::MAX, backing)
+    }
+
+    /// An arena that takes at most `bytes` from `backing`, 16 of them for each chunk.
+    pub const fn with_limit_in(bytes: usize, backing: A) -> Self {
+        Self {
+            next: Cell::new(NonNull::<u64>::dangling().cast()),
+            end: Cell::new(align_of::<u64>()),
+            current: Cell::new(None),
+            first: Cell::new(None),
+            grown: Cell::new(false),
+            used_before: Cell::new(0),
+            held: Cell::new(0),
+            limit: bytes,
+            owned: Owned::new(),
+            backing,
+        }
+    }
+
+    /// Bytes handed out since the last reset, rounding and alignment included.
+    pub fn used(&self) -> usize {
+        self.used_before.get() + self.used_in_current()
+    }
+
+    /// Bytes taken from the backing allocator.
+    pub fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// Bytes that can still be handed out, if a limit is set. A single block of that size need not fit: the bytes may be
+    /// spread over several chunks.
+    pub fn remaining(&self) -> Option<usize> {
+        if self.limit == usize::MAX {
+            return None;
+        }
+        let empty = chunk::from(self.current.get().map_or(self.first.get(), ChunkRef::next));
+        let empty: usize = empty.map(|chunk| chunk.bytes() - HEADER_BYTES).sum();
+        let new = (self.limit - self.held.get()).saturating_sub(HEADER_BYTES);
+        Some(self.room() + empty + new)
+    }
+
+    /// Moves `value` into the arena. It is **not dropped** with the arena; what it owns elsewhere is leaked unless the
+    /// caller drops it in place.
+    ///
+    /// # Errors
+    /// [`AllocError`] over the limit, or when the backing allocator refuses.
+    #[expect(clippy::mut_from_ref, reason = "each call makes a new value")]
+    #[inline]
+    pub fn alloc<T>(&self, value: T) -> Result<&mut T, AllocError> {
+        let place = self.place(Layout::new::<T>()).ok_or(AllocError)?.cast::<T>();
+        // SAFETY: new memory with the layout of `T`, which nobody else refers to until a reset or the drop, and those
+        // need the arena unborrowed.
+        unsafe {
+            place.write(value);
+            Ok(&mut *place.as_ptr())
+        }
+    }
+
+    /// Moves `value` into the arena and drops it at the next reset, or with the arena; the latest is dropped first.
+    ///
+    /// The value must be `Send`, as the arena may be dropped by another thread, and `'static`, as nothing else ensures
+    /// that what it borrows outlives the arena.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use allocmark::allocators::{arena::Arena, contract::Bulk};
+    ///
+    /// let mut arena = Arena::new();
+    /// let book = Arc::new("orders");
+    /// arena.alloc_with_drop(book.clone()).unwrap();
+    /// assert_eq!(Arc::strong_count(&book), 2);
+    /// arena.reset();
+    /// assert_eq!(Arc::strong_count(&book), 1);
+    /// ```
+    ///
+    /// # Errors
+    /// [`AllocError`] over the limit, or when the backing allocator refuses. The value is dropped then.
+    #[expect(clippy::mut_from_ref, reason = "each call makes a new value")]
+    pub fn alloc_with_drop<T: Send + 'static>(&self, value: T) -> Result<&mut T, AllocError> {
+        let place = self.place(Layout::new::<Noted<T>>()).ok_or(AllocError)?;
+        // SAFETY: new memory with that layout. It is nobody else's until a reset or the drop, which begin with
+        // `drop_all` and need the arena unborrowed.
+        unsafe { Ok(&mut *self.owned.add(place.cast(), value).as_ptr()) }
+    }
+
+    /// Releases every block and gives all memory back.
+    pub fn release(&mut self) {
+        self.reset_to_first();
+        self.next.set(NonNull::<u64>::dangling().cast());
+        self.end.set(align_of::<u64>());
+        self.held.set(0);
+        self.current.set(None);
+        let mut left = self.first.take();
+        while let Some(chunk) = left {
+            left = chunk.next();
+            // SAFETY: all chunks come from the backing; `&mut self` shows that nothing refers to blocks, and the list,
+            // `current` and `next` were cleared above.
+            unsafe { chunk.deallocate(&self.backing) };
+        }
+    }
+
+    /// Whether `block` lies in this arena's memory.
+    pub fn owns(&self, block: NonNull<u8>) -> bool {
+        let address = block.as_ptr().addr();
+        chunk::from(self.first.get())
+            .any(|chunk| (chunk.start().as_ptr().addr()..chunk.end()).contains(&address))
+    }
+
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.end.get() - self.next.get().as_ptr().addr()
+    }
+
+    fn used_in_current(&self) -> usize {
+        let next = self.next.get().as_ptr().addr();
+        self.current.get().map_or(0, |chunk| next - chunk.start().as_ptr().addr())
+    }
+
+    /// New memory for `layout`.
+    #[inline(always)]
+    fn place(&self, layout: Layout) -> Option<NonNull<u8>> {
+        match self.place_in_current(layout) {
+            Some(block) => Some(block),
+            None => self.place_in_next(layout),
+        }
+    }
+
+    #[inline(always)]
+    fn place_in_current(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let next = self.next.get();
+        // How far to the block, whose alignment `next` has already in nearly all cases.
+        let skip = if layout.align() <= STEP {
+            0
+        } else {
+            round_up(next.as_ptr().addr(), layout.align())? - next.as_ptr().addr()
+        };
+        let bytes = round_up_small(layout.size(), STEP);
+        if self.room() < skip || self.room() - skip < bytes {
+            return None;
+        }
+        // SAFETY: `skip + bytes` is not more than what is left between `next` and the end of its chunk. Without a chunk
+        // nothing is left, and adding zero to a dangling pointer is allowed.
+        let block = unsafe { next.add(skip) };
+        // SAFETY: as above.
+        self.next.set(unsafe { block.add(bytes) });
+        Some(block)
+    }
+
+    /// Goes to a chunk with room for `layout`, a kept one or a new one.
+    #[cold]
+    #[inline(never)]
+    fn place_in_next(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let skip = layout.align().saturating_sub(chunk::ALIGN);
+        let bytes = round_up(layout.size(), STEP)?.checked_add(HEADER_BYTES + skip)?;
+        let chunk = self.unlink_kept(bytes).or_else(|| self.new_chunk(bytes))?;
+        // Right after the current one, so that those before the new current chunk are full and those after it empty.
+        match self.current.get() {
+            Some(current) => {
+                chunk.set_next(current.next());
+                current.set_next(Some(chunk));
+            }
+            None => {
+                chunk.set_next(self.first.get());
+                self.first.set(Some(chunk));
+            }
+        }
+        self.used_before.set(self.used());
+        self.go_to(chunk);
+        self.place_in_current(layout)
+    }
+
+    /// Makes an empty chunk the current one.
+    fn go_to(&self, chunk: ChunkRef) {
+        self.current.set(Some(chunk));
+        self.next.set(chunk.start());
+        self.end.set(chunk.end());
+    }
+
+    /// Takes the first chunk after the current one that has `bytes` out of the list.
+    fn unlink_kept(&self, bytes: usize) -> Option<ChunkRef> {
+        let mut before = self.current.get();
+        loop {
+            let chunk = before.map_or(self.first.get(), ChunkRef::next)?;
+            if chunk.bytes() >= bytes {
+                match before {
+                    Some(before) => before.set_next(chunk.next()),
+                    None => self.first.set(chunk.next()),
+                }
+                return Some(chunk);
+            }
+            before = Some(chunk);
+        }
+    }
+
+    /// Takes a new chunk of at least `least` bytes: as large as all chunks together, so that the arena doubles.
+    fn new_chunk(&self, least: usize) -> Option<ChunkRef> {
+        let left = self.limit - self.held.get();
+        if least > left {
+            return None;
+        }
+        let wanted = self.held.get().clamp(FIRST_BYTES, MOST_BYTES).max(least).min(left);
+        let chunk =
+            ChunkRef::allocate(&self.backing, wanted).or_else(|_| ChunkRef::allocate(&self.backing, least));
+        let chunk = chunk.ok()?;
+        self.held.set(self.held.get() + chunk.bytes());
+        self.grown.set(true);
+        Some(chunk)
+    }
+
+    /// Whether the block is the one that ends at `next`. Only one can: blocks do not overlap, and no block of another
+    /// chunk ends where this chunk's blocks start, because a header lies in between. (One of no bytes may; moving `next`
+    /// by nothing changes nothing.)
+    #[inline(always)]
+    fn is_newest(&self, block: NonNull<u8>, layout: Layout) -> bool {
+        block.as_ptr().addr() + round_up_small(layout.size(), STEP) == self.next.get().as_ptr().addr()
+    }
+
+    fn reset_to_first(&mut self) {
+        self.owned.drop_all();
+        if self.grown.replace(false) {
+            self.first.set(chunk::largest_first(self.first.get()));
+        }
+        self.used_before.set(0);
+        if let Some(first) = self.first.get() {
+            self.go_to(first);
+        }
+    }
+}
+
+impl<A: Allocator> Drop for Arena<A> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+// SAFETY: blocks are disjoint, as `next` moves past a block before it is handed out and back only over the newest one,
+// which its owner gave up; they are aligned and as long as asked; they stay where they are until a reset, a release or
+// the drop, which need the arena unborrowed, so no handle is left. All copies of a handle are the same arena.
+unsafe impl<A: Allocator> Allocator for &Arena<A> {
+    #[inline(always)]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let block = self.place(layout).ok_or(AllocError)?;
+        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
+    }
+
+    #[inline(always)]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if self.is_newest(block, layout) {
+            // SAFETY: the newest block starts this far before `next`, in the same chunk.
+            self.next.set(unsafe { self.next.get().sub(round_up_small(layout.size(), STEP)) });
+        }
+    }
+
+    #[inline]
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let more = round_up_small(new.size(), STEP) - round_up_small(old.size(), STEP);
+        let aligned = block.as_ptr().addr().is_multiple_of(new.align());
+        if self.is_newest(block, old) && aligned && more <= self.room() {
+            let next = self.next.get();
+            // SAFETY: `more` bytes are left after `next` in its chunk.
+            self.next.set(unsafe { next.add(more) });
+            // SAFETY: the newest block starts this far before `next`. Made from `next`, because the caller's pointer may
+            // have the right to the old length alone.
+            let block = unsafe { next.sub(round_up_small(old.size(), STEP)) };
+            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
+        }
+        let moved = self.allocate(new)?;
+        // SAFETY: the old block has `old.size()` bytes (the caller's promise) and the new one at least as many; they are
+        // disjoint, as the old one is still in use.
+        unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), old.size()) };
+        Ok(moved)
+    }
+
+    unsafe fn grow_zeroed(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
+        let grown = unsafe { self.grow(block, old, new)? };
+        // SAFETY: the new block has `new.size()` bytes; those from `old.size()` on are cleared.
+        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
+        Ok(grown)
+    }
+
+    #[inline]
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if !block.as_ptr().addr().is_multiple_of(new.align()) {
+            let moved = self.allocate(new)?;
+            // SAFETY: both have at least `new.size()` bytes, and are disjoint as both are in use.
+            unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), new.size()) };
+            return Ok(moved);
+        }
+        if self.is_newest(block, old) {
+            let less = round_up_small(old.size(), STEP) - round_up_small(new.size(), STEP);
+            // SAFETY: the newest block ends at `next` and is at least this long.
+            self.next.set(unsafe { self.next.get().sub(less) });
+        }
+        Ok(NonNull::slice_from_raw_parts(block, new.size()))
+    }
+}
+
+impl Subject for Arena {
+    type Handle<'a> = &'a Arena;
+
+    /// Starts empty, as its users do: the chunks it takes while it grows belong to its cost.
+    fn for_demand(_demand: &Demand) -> Result<Self, AllocError> {
+        Ok(Self::new())
+    }
+
+    #[inline(always)]
+    fn handle(&self) -> &Arena {
+        self
+    }
+
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        Arena::owns(self, block)
+    }
+}
+
+impl Known for Arena {
+    const FACTS: &'static Facts = &FACTS;
+}
+
+impl Bulk for Arena {
+    fn reset(&mut self) {
+        self.reset_to_first();
+    }
+}

@@ -1,0 +1,149 @@
+//! A pool with another allocator behind it: any size, as long as that one lasts.
+
+use std::alloc::Layout;
+use std::ptr::{self, NonNull};
+
+use allocator_api2::alloc::{AllocError, Allocator};
+
+use super::Pool;
+
+/// A [`Pool`] that passes on to another allocator what does not fit, and what it is too full for.
+///
+/// Each block goes back to the allocator that made it, which its address tells: a block that the backing served never
+/// enters the pool, whatever its size.
+///
+/// # Examples
+/// ```
+/// use std::alloc::Layout;
+///
+/// use allocator_api2::alloc::System;
+/// use allocator_api2::vec::Vec;
+/// use allocmark::allocators::pool::Pool;
+///
+/// let pool = Pool::new(Layout::new::<[u64; 8]>(), 100).unwrap().with_backing(System);
+/// let mut numbers = Vec::new_in(&pool); // starts in a block of the pool,
+/// numbers.extend(0..1000_u64); // and moves to the system's memory when it outgrows that
+/// assert_eq!(pool.pool().in_use(), 0);
+/// ```
+#[derive(Debug)]
+pub struct BackedPool<A> {
+    pool: Pool,
+    backing: A,
+}
+
+impl<A: Allocator> BackedPool<A> {
+    pub(super) fn new(pool: Pool, backing: A) -> Self {
+        Self { pool, backing }
+    }
+
+    /// The pool in front.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The allocator behind.
+    pub fn backing(&self) -> &A {
+        &self.backing
+    }
+
+    #[inline(always)]
+    fn take_from_pool(&self, layout: Layout) -> Option<NonNull<[u8]>> {
+        let block = if self.pool.fits(layout) { self.pool.take() } else { None }?;
+        Some(NonNull::slice_from_raw_parts(block, layout.size()))
+    }
+
+    /// Moves a block of the pool, which `new` does not fit, to the backing.
+    ///
+    /// # Safety
+    /// `block` is a block of the pool in use, with at least `bytes` bytes, which are not more than `new` has.
+    #[cold]
+    unsafe fn move_out(
+        &self,
+        block: NonNull<u8>,
+        bytes: usize,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        let moved = self.backing.allocate(new)?;
+        // SAFETY: both hold `bytes` bytes, and are disjoint as both are in use.
+        unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), bytes) };
+        // SAFETY: in use, and given up by the caller now that the content has moved.
+        unsafe { self.pool.put(block) };
+        Ok(moved)
+    }
+}
+
+// SAFETY: every block is one of `&Pool`, whose promises hold, or one of the backing, whose promises hold; they go back to
+// where they came from, as the pool's addresses are its own until it is dropped.
+unsafe impl<A: Allocator> Allocator for &BackedPool<A> {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        self.take_from_pool(layout).map_or_else(|| self.backing.allocate(layout), Ok)
+    }
+
+    #[inline]
+    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let Some(block) = self.take_from_pool(layout) else { return self.backing.allocate_zeroed(layout) };
+        // SAFETY: the block was just handed out with this length.
+        unsafe { ptr::write_bytes(block.cast::<u8>().as_ptr(), 0, block.len()) };
+        Ok(block)
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        if self.pool.owns(block) {
+            // SAFETY: a block of the pool, in use and given up now (the caller's promise).
+            unsafe { self.pool.put(block) };
+        } else {
+            // SAFETY: not of the pool, so of the backing; the rest is the caller's promise.
+            unsafe { self.backing.deallocate(block, layout) };
+        }
+    }
+
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if !self.pool.owns(block) {
+            // SAFETY: a block of the backing; the rest is the caller's promise.
+            return unsafe { self.backing.grow(block, old, new) };
+        }
+        if self.pool.fits(new) {
+            // SAFETY: a block of the pool; the rest is the caller's promise.
+            return unsafe { (&self.pool).grow(block, old, new) };
+        }
+        // SAFETY: in use with `old.size()` bytes, which `new` is not smaller than.
+        unsafe { self.move_out(block, old.size(), new) }
+    }
+
+    unsafe fn grow_zeroed(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if !self.pool.owns(block) {
+            // SAFETY: a block of the backing; the rest is the caller's promise.
+            return unsafe { self.backing.grow_zeroed(block, old, new) };
+        }
+        // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
+        let grown = unsafe { self.grow(block, old, new)? };
+        // SAFETY: the new block has `new.size()` bytes; those from `old.size()` on are cleared.
+        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
+        Ok(grown)
+    }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        if !self.pool.owns(block) {
+            // SAFETY: a block of the backing; the rest is the caller's promise.
+            return unsafe { self.backing.shrink(block, old, new) };
+        }
+        if self.pool.fits(new) {
+            // SAFETY: a block of the pool; the rest is the caller's promise.
+            return unsafe { (&self.pool).shrink(block, old, new) };
+        }
+        // SAFETY: in use with at least `new.size()` bytes. Only a larger alignment brings us here.
+        unsafe { self.move_out(block, new.size(), new) }
+    }
+}

@@ -1,0 +1,363 @@
+//! `pool`: blocks of one size, from and to any thread, out of memory that is taken once.
+//!
+//! ```text
+//!   thread A          thread B             one mapping, taken at construction
+//!   +----------+      +----------+        +-----------+-------+---------------------------------------+
+//!   | magazine |      | magazine |        | magazines | links | block | block | block | ... untouched |
+//!   +----------+      +----------+        +-----------+-------+---------------------------------------+
+//!     |  ^ 30 at a time |  ^                                                          ^
+//!     v  |              v  |                                                          |
+//!   +------------------------+                                                        |
+//!   | depot: free list, and  |--------------------------------------------------------+
+//!   | the first fresh block  |   the list is linked through the links, never through the blocks
+//!   +------------------------+
+//! ```
+//!
+//! | operation | cost |
+//! |---|---|
+//! | allocate, free | a thread-local read, two or three loads and stores on lines of this thread: no atomic read-modify-write |
+//! | every 30th in a row at worst | the shared list: two atomic read-modify-writes and a walk over 30 links |
+//! | first use by a thread | claims a slot for the thread, and joins the pool |
+//! | a thread's end | one atomic instruction, whatever the number of pools |
+//! | construction, drop | one `mmap`, one `munmap`; nothing is touched beforehand |
+//! | memory | capacity, 4 bytes a block, 512 bytes for each thread that has joined |
+//!
+//! # Capacity
+//! At least `capacity` blocks can be in use at once, however they are spread over threads. Blocks that lie idle in other
+//! threads' magazines cannot make the pool refuse: each thread that joins after the first brings a magazine's worth
+//! of further blocks with it ([`Pool::magazine_length`], at most an eighth of the capacity). So one thread alone gets
+//! exactly `capacity` blocks, and `n` threads together up to `capacity + (n - 1) * magazine_length`. Memory for 127 such
+//! threads is reserved at construction, but untouched pages of it are only addresses. The alternative, taking
+//! blocks back out of a running thread's magazine, would cost that thread an atomic read-modify-write for each operation.
+//!
+//! When a thread ends, its magazine waits for the next thread with the same slot; whoever finds the depot empty
+//! first takes the blocks back. Threads beyond the 128th at the same time work on the shared list.
+//!
+//! # Exhaustion and misuse
+//! A full pool, or a layout larger or more aligned than a block, gives [`AllocError`]; [`Pool::with_backing`] makes a
+//! pool that passes both on to another allocator. A block that another allocator made ends the process with a message,
+//! in every build; debug builds also catch a block freed twice and a pointer into the middle of one.
+//!
+//! # When not to use it
+//! For several sizes (every block has the size of the largest); when the most blocks alive cannot be told beforehand;
+//! when freed memory must go back to the operating system before the pool is dropped.
+//!
+//! # Examples
+//! ```
+//! use std::alloc::Layout;
+//!
+//! use allocator_api2::boxed::Box;
+//! use allocmark::allocators::pool::Pool;
+//!
+//! let pool = Pool::new(Layout::new::<[u64; 4]>(), 1000).unwrap();
+//! let quote = Box::new_in([1_u64, 2, 3, 4], &pool);
+//! assert_eq!(pool.in_use(), 1);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(|| drop(quote)); // freed by another thread
+//! });
+//! assert_eq!(pool.in_use(), 0);
+//! ```
+
+mod backed;
+mod depot;
+mod free_list;
+mod global;
+mod magazine;
+mod misuse;
+mod slots;
+mod storage;
+mod sync;
+
+use std::alloc::Layout;
+use std::ptr::{self, NonNull};
+
+use allocator_api2::alloc::{AllocError, Allocator};
+
+pub use self::backed::BackedPool;
+pub use self::global::PoolGlobal;
+
+use self::depot::{Depot, mark};
+use self::magazine::Magazine;
+use self::slots::SLOTS;
+use self::storage::Storage;
+use self::sync::Ordering;
+use super::contract::{Demand, Facts, Known, Subject};
+
+/// Facts about the pool.
+pub const FACTS: Facts = Facts {
+    id: "pool",
+    title: "Pool",
+    description: "Blocks of one size out of one mapping. Each thread keeps up to 60 free blocks in a magazine of its \
+                  own, which it fills and empties 30 at a time from a lock-free list with tagged indices. Any thread \
+                  may free what another allocated.",
+    configuration: "block size and capacity as the workload demands; magazines of up to 60 blocks, 64 KiB and an \
+                    eighth of the capacity",
+    package: None,
+    missing_entry_points: &["grow and shrink: in place within the block size, refused beyond"],
+    links: &[],
+};
+
+/// A magazine holds no more bytes than this, so that pools of large blocks do not reserve much for their threads. Blocks
+/// beyond it have no magazine: touching one costs far more than the shared list.
+const MOST_MAGAZINE_BYTES: usize = 64 * 1024;
+/// A magazine holds no more than one part in this of the capacity.
+const CAPACITY_PARTS: usize = 8;
+
+/// A fixed number of blocks of one layout. `&Pool` is an [`Allocator`]; see the [module](self).
+#[derive(Debug)]
+pub struct Pool {
+    /// The memory. Blocks below `depot.fresh` are each in exactly one place: in use, in one magazine, or in the list.
+    storage: Storage,
+    /// Blocks that every distribution over threads can have.
+    capacity: usize,
+    /// Blocks that a magazine holds; 0: every operation goes to the depot.
+    magazine_length: usize,
+    depot: Depot,
+}
+
+// SAFETY: the pool owns its mapping, whose magazines and links are accessed as atomics alone; a magazine is changed only
+// by the thread that owns its slot, and slots are handed over with release and acquire; blocks change hands through the
+// same two ways. Nothing depends on the thread that made or drops the pool.
+unsafe impl Send for Pool {}
+// SAFETY: as above.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    /// Takes the memory for `capacity` blocks of layout `block`. A block's size is rounded up to a multiple of its
+    /// alignment, and to 8 bytes at least.
+    ///
+    /// # Errors
+    /// [`AllocError`] when the kernel refuses the memory, for blocks of 4 GiB and more, and for more than 2^32 blocks.
+    pub fn new(block: Layout, capacity: usize) -> Result<Self, AllocError> {
+        let per_bytes = MOST_MAGAZINE_BYTES / block.pad_to_align().size().max(1);
+        let magazine_length = magazine::LENGTH.min(per_bytes).min(capacity / CAPACITY_PARTS);
+        // One magazine for each slot, and one more for the threads without, less the first to join.
+        let count = capacity.checked_add(SLOTS * magazine_length).ok_or(AllocError)?;
+        let storage = Storage::new(block, count)?;
+        // Both fit: the storage has refused more than 2^32 blocks.
+        let depot = Depot::new(capacity as u32, magazine_length as u32);
+        Ok(Self { storage, capacity, magazine_length, depot })
+    }
+
+    /// Makes a pool that passes on to `backing` what it cannot serve itself.
+    pub fn with_backing<A: Allocator>(self, backing: A) -> BackedPool<A> {
+        BackedPool::new(self, backing)
+    }
+
+    /// The blocks that can be in use at once, however they are spread over threads.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The layout of a block; layouts that fit into it are served.
+    pub fn block_layout(&self) -> Layout {
+        self.storage.block_layout()
+    }
+
+    /// The free blocks that a thread may keep for itself, and that each thread but the first brings with it.
+    pub fn magazine_length(&self) -> usize {
+        self.magazine_length
+    }
+
+    /// Blocks in use. Exact while no thread is in the middle of an operation on this pool.
+    pub fn in_use(&self) -> usize {
+        self.depot.in_use(&self.storage)
+    }
+
+    /// Allocations so far that were served from the thread's own magazine.
+    pub fn hits(&self) -> u64 {
+        self.depot.hits(&self.storage)
+    }
+
+    /// Allocations so far that had to ask the shared list, those refused included.
+    pub fn misses(&self) -> u64 {
+        self.depot.misses(&self.storage)
+    }
+
+    /// Whether `block` lies in this pool's memory.
+    #[inline(always)]
+    pub fn owns(&self, block: NonNull<u8>) -> bool {
+        self.storage.contains(block)
+    }
+
+    /// Whether a block can be had for `layout`.
+    #[inline(always)]
+    fn fits(&self, layout: Layout) -> bool {
+        let block = self.storage.block_layout();
+        layout.size() <= block.size() && layout.align() <= block.align()
+    }
+
+    #[inline(always)]
+    fn magazine(&self) -> Option<&Magazine> {
+        slots::current().map(|slot| &self.storage.magazines()[slot])
+    }
+
+    /// Takes a block.
+    #[inline(always)]
+    fn take(&self) -> Option<NonNull<u8>> {
+        let block = match self.magazine().and_then(Magazine::take) {
+            Some(block) => block,
+            None => self.take_slowly()?,
+        };
+        if cfg!(debug_assertions) {
+            // Relaxed, as in `put`: a second free that is not ordered after this is a race that nothing can promise to
+            // catch.
+            self.storage.links()[self.storage.index(block) as usize].store(mark::LIVE, Ordering::Relaxed);
+        }
+        Some(block)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&self) -> Option<NonNull<u8>> {
+        let mut first = None;
+        let Some(slot) = slots::current_or_claim() else {
+            self.depot.join_without_slot();
+            self.depot.take(&self.storage, 1, |index| first = Some(self.storage.block(index)));
+            return first;
+        };
+        let magazine = &self.storage.magazines()[slot];
+        self.depot.join(slot, magazine);
+        // A slot that was claimed just now comes with what its last owner left.
+        if let Some(block) = magazine.take() {
+            return Some(block);
+        }
+        magazine.count_miss();
+        // Half, so that frees which follow find room.
+        let most = (self.magazine_length / 2).max(1) as u32;
+        self.depot.take(&self.storage, most, |index| {
+            if let Some(block) = first.replace(self.storage.block(index)) {
+                let kept = magazine.put(block, self.magazine_length);
+                debug_assert!(kept, "it was empty, and half its length came");
+            }
+        });
+        first
+    }
+
+    /// Puts a block back.
+    ///
+    /// # Safety
+    /// `block` was given by [`take`](Self::take) of this pool, was not put back since, and is not used any more.
+    #[inline(always)]
+    unsafe fn put(&self, block: NonNull<u8>) {
+        let block = self.storage.whole(block);
+        if cfg!(debug_assertions) {
+            self.check_live(block);
+        }
+        if !self.magazine().is_some_and(|magazine| magazine.put(block, self.magazine_length)) {
+            self.put_slowly(block);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn put_slowly(&self, block: NonNull<u8>) {
+        if self.magazine_length > 0
+            && let Some(slot) = slots::current_or_claim()
+        {
+            let magazine = &self.storage.magazines()[slot];
+            self.depot.join(slot, magazine);
+            if magazine.put(block, self.magazine_length) {
+                return;
+            }
+            self.depot.put_from(&self.storage, magazine, self.magazine_length.div_ceil(2) as u32);
+            let kept = magazine.put(block, self.magazine_length);
+            debug_assert!(kept, "half of it was emptied");
+        } else {
+            self.depot.put(&self.storage, self.storage.index(block));
+        }
+    }
+
+    /// Ends the process unless `block`, which lies in the pool, is one in use.
+    fn check_live(&self, block: NonNull<u8>) {
+        if !self.storage.is_start(block) {
+            misuse::stop("allocmark pool: freed a pointer into the middle of a block\n");
+        }
+        let link = &self.storage.links()[self.storage.index(block) as usize];
+        // One exchange, so that of two threads that free one block at the same time the second is caught.
+        if link.swap(mark::FREE, Ordering::Relaxed) != mark::LIVE {
+            misuse::stop("allocmark pool: freed a block that was not in use, so probably twice\n");
+        }
+    }
+}
+
+// SAFETY: a block is in exactly one place (see `Pool::storage`), so those handed out are disjoint; they are as large and
+// as aligned as `fits` has compared; they stay until the pool is dropped, which no handle outlives; all copies of a
+// handle are the same pool.
+unsafe impl Allocator for &Pool {
+    #[inline]
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        if !self.fits(layout) {
+            return Err(AllocError);
+        }
+        let block = self.take().ok_or(AllocError)?;
+        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
+    }
+
+    #[inline]
+    unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
+        if !self.owns(block) {
+            misuse::stop("allocmark pool: freed a block of another allocator\n");
+        }
+        // SAFETY: the caller promises a block of this allocator that is in use and given up now.
+        unsafe { self.put(block) };
+    }
+
+    unsafe fn grow(
+        &self,
+        block: NonNull<u8>,
+        _old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // Every block is as large as the largest, so it grows where it is or not at all.
+        if !self.fits(new) {
+            return Err(AllocError);
+        }
+        Ok(NonNull::slice_from_raw_parts(self.storage.whole(block), new.size()))
+    }
+
+    unsafe fn grow_zeroed(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
+        let grown = unsafe { self.grow(block, old, new)? };
+        // SAFETY: the block holds `new.size()` bytes, of which those from `old.size()` on are cleared; the caller
+        // promises that the new size is not smaller.
+        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
+        Ok(grown)
+    }
+
+    unsafe fn shrink(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Result<NonNull<[u8]>, AllocError> {
+        // SAFETY: the block stays where it is; a smaller size fits, and the alignment is compared.
+        unsafe { self.grow(block, old, new) }
+    }
+}
+
+impl Subject for Pool {
+    type Handle<'a> = &'a Pool;
+
+    fn for_demand(demand: &Demand) -> Result<Self, AllocError> {
+        Self::new(demand.block.ok_or(AllocError)?, demand.live_blocks)
+    }
+
+    #[inline(always)]
+    fn handle(&self) -> &Pool {
+        self
+    }
+
+    fn owns(&self, block: NonNull<u8>) -> bool {
+        Pool::owns(self, block)
+    }
+}
+
+impl Known for Pool {
+    const FACTS: &'static Facts = &FACTS;
+}

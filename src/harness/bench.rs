@@ -1,0 +1,278 @@
+//! The entry point of a bench executable: plain criterion, and what `allocmark run` asks of it.
+//!
+//! ```no_run
+//! #[global_allocator]
+//! static GLOBAL: std::alloc::System = std::alloc::System;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     allocmark::harness::bench::general(&allocmark::allocators::system::FACTS, &GLOBAL).main()
+//! }
+//! ```
+
+use std::alloc::GlobalAlloc;
+use std::env;
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use criterion::{BenchmarkId, Criterion};
+
+use super::binding::{self, Bound, BoundCell, Fault, Proof};
+use super::files;
+use super::matrix::Case;
+use super::protocol::{self, Allocator, CaseName, Description, Outcome};
+use crate::allocators::contract::{Bulk, Contract, Facts, Known};
+use crate::allocators::global::GlobalSubject;
+use crate::workloads::shape::{Body, Profile, Scope, WallClock};
+
+/// An allocator and all that its executable needs to know of it.
+pub struct Bench {
+    facts: &'static Facts,
+    contract: Contract,
+    bind: fn(Contract, Scope) -> Bound,
+    proof: Proof,
+    library: Option<fn() -> String>,
+}
+
+/// The executable's `#[global_allocator]`, which must be `claimed`: every process proves it.
+pub fn general(facts: &'static Facts, claimed: &'static (dyn GlobalAlloc + Sync)) -> Bench {
+    Bench {
+        facts,
+        contract: Contract::GENERAL,
+        bind: binding::one_by_one_shared::<GlobalSubject>,
+        proof: Proof::Reallocation(claimed),
+        library: None,
+    }
+}
+
+fn scoped(facts: &'static Facts, contract: Contract, bind: fn(Contract, Scope) -> Bound) -> Bench {
+    Bench { facts, contract, bind, proof: Proof::Ownership, library: None }
+}
+
+/// Blocks of one size, on one thread.
+pub fn fixed_size<S: Known + 'static>() -> Bench {
+    scoped(S::FACTS, Contract::FIXED_SIZE, binding::one_by_one::<S>)
+}
+
+/// Blocks of one size, from and to any thread.
+pub fn fixed_size_shared<S: Known + Sync + 'static>() -> Bench {
+    scoped(S::FACTS, Contract::FIXED_SIZE.for_all_threads(), binding::one_by_one_shared::<S>)
+}
+
+/// Any size, released all together, on one thread.
+pub fn bulk<S: Known + Bulk + 'static>() -> Bench {
+    scoped(S::FACTS, Contract::BULK, binding::all_together::<S>)
+}
+
+/// The do-nothing allocator.
+pub fn control<S: Known + Bulk + 'static>() -> Bench {
+    scoped(S::FACTS, Contract::CONTROL, binding::all_together::<S>)
+}
+
+impl Bench {
+    /// How to ask the allocator's library for its version and flags.
+    #[must_use]
+    pub fn library(self, library: fn() -> String) -> Self {
+        Self { library: Some(library), ..self }
+    }
+
+    /// Does what the command line asks: describe, verify, or measure as criterion does.
+    ///
+    /// The profile comes from `ALLOCMARK_PROFILE` (`standard` if unset), the seed from `ALLOCMARK_SEED` (1 if unset).
+    pub fn main(&self) -> ExitCode {
+        let (scope, seed) = match (scope_from_env(), seed_from_env()) {
+            (Ok(scope), Ok(seed)) => (scope, seed),
+            (Err(sentence), _) | (_, Err(sentence)) => {
+                eprintln!("{sentence}");
+                return ExitCode::from(2);
+            }
+        };
+        let bound = (self.bind)(self.contract, scope);
+        let arguments: Vec<String> = env::args().skip(1).collect();
+        match arguments.first().map(String::as_str) {
+            Some(protocol::DESCRIBE) => self.describe(&bound),
+            Some(protocol::VERIFY) => verify(&bound, seed, &arguments[1..]),
+            _ => match (env::var(protocol::CELL), env::var_os(protocol::OUTCOME)) {
+                (Ok(cell), Some(outcome)) => self.measure_one(&bound, seed, &cell, outcome.as_ref()),
+                _ => self.measure_all(&bound, seed),
+            },
+        }
+    }
+
+    fn describe(&self, bound: &Bound) -> ExitCode {
+        let mut cases: Vec<Case> = bound.cells.iter().map(|cell| cell.case.clone()).collect();
+        cases.extend(bound.absent.iter().map(|(case, _)| case.clone()));
+        let library = self.library.map(|library| library());
+        let description = Description {
+            protocol: protocol::VERSION,
+            allocator: Allocator::new(self.facts, self.contract.class, library),
+            workloads: protocol::workloads(&cases),
+            cells: bound.cells.iter().map(|cell| CaseName::from(&cell.case)).collect(),
+            absent: bound.absent.iter().map(|(case, why)| (CaseName::from(case), why.clone())).collect(),
+        };
+        println!("{}", serde_json::to_string(&description).expect("texts and numbers are JSON"));
+        ExitCode::SUCCESS
+    }
+
+    /// For the driver: one cell, its outcome in a file.
+    fn measure_one(&self, bound: &Bound, seed: u64, name: &str, outcome: &std::path::Path) -> ExitCode {
+        let Some(cell) = bound.cells.iter().find(|cell| CaseName::from(&cell.case).to_string() == name) else {
+            eprintln!("{} has no cell named {name}; {} lists them", self.facts.id, protocol::DESCRIBE);
+            return ExitCode::from(2);
+        };
+        let mut criterion = criterion();
+        let result = self.measure(&mut criterion, cell, seed);
+        let (found, code) = match result {
+            Ok(method) => (Outcome::Served(Some(method)), ExitCode::SUCCESS),
+            Err(fault) => (Outcome::from(fault), ExitCode::FAILURE),
+        };
+        let json = serde_json::to_string(&found).expect("texts are JSON");
+        match files::write_whole(outcome, json.as_bytes()) {
+            Ok(()) => code,
+            Err(error) => {
+                eprintln!("{}: {error}", outcome.display());
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// For a person: criterion over the whole suite, with its own arguments.
+    fn measure_all(&self, bound: &Bound, seed: u64) -> ExitCode {
+        let mut criterion = criterion();
+        let mut faults = 0;
+        for cell in &bound.cells {
+            if let Err(fault) = self.measure(&mut criterion, cell, seed) {
+                eprintln!("{} on {}: {fault}", CaseName::from(&cell.case), self.facts.id);
+                faults += 1;
+            }
+        }
+        let mut absent: Vec<(&str, &str)> =
+            bound.absent.iter().map(|(case, why)| (case.workload.id, why.as_str())).collect();
+        absent.dedup();
+        for (workload, reason) in absent {
+            eprintln!("not for {}: {workload}: {reason}", self.facts.id);
+        }
+        criterion.final_summary();
+        if faults == 0 { ExitCode::SUCCESS } else { ExitCode::from(4) }
+    }
+
+    fn measure(
+        &self,
+        criterion: &mut Criterion<FineTime>,
+        cell: &BoundCell,
+        seed: u64,
+    ) -> Result<String, Fault> {
+        let clock = WallClock::new();
+        let id = match cell.case.params.0.is_empty() {
+            true => BenchmarkId::from_parameter(self.facts.id),
+            false => BenchmarkId::new(self.facts.id, &cell.case.params),
+        };
+        cell.measure(seed, self.proof, &mut |body| {
+            let mut group = criterion.benchmark_group(cell.case.workload.id);
+            group.bench_function(id.clone(), |bencher| {
+                bencher.iter_custom(|iterations| passes(body, &clock, iterations));
+            });
+            group.finish();
+        })
+    }
+}
+
+/// Runs passes until `operations` operations are done; gives back the nanoseconds that so many of them took.
+///
+/// An iteration of criterion's is an operation of ours, so its report reads in time per operation. A pass is not
+/// divided: the last one may do more than was asked for, and its time is scaled.
+fn passes(body: &mut dyn Body, clock: &WallClock, operations: u64) -> f64 {
+    let (mut done, mut elapsed_ns) = (0, 0);
+    while done < operations {
+        let pass = body.pass(clock);
+        done += pass.operations;
+        elapsed_ns += pass.elapsed_ns;
+    }
+    elapsed_ns as f64 * operations as f64 / done as f64
+}
+
+/// Criterion with the settings that suit cells of nanoseconds; its command line may override them.
+fn criterion() -> Criterion<FineTime> {
+    Criterion::default()
+        .with_measurement(FineTime)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(50)
+        .configure_from_args()
+}
+
+fn scope_from_env() -> Result<Scope, String> {
+    let cpus = thread::available_parallelism().map_or(1, usize::from);
+    let name = env::var(protocol::PROFILE).unwrap_or_else(|_| Profile::Standard.id().to_owned());
+    match Profile::named(&name) {
+        Some(profile) => Ok(Scope { profile, cpus }),
+        None => {
+            let names = Profile::ALL.map(Profile::id).join(", ");
+            Err(format!("{}: there is no profile {name:?}; expected one of {names}", protocol::PROFILE))
+        }
+    }
+}
+
+fn seed_from_env() -> Result<u64, String> {
+    match env::var(protocol::SEED) {
+        Err(_) => Ok(1),
+        Ok(seed) => seed
+            .parse()
+            .map_err(|_| format!("{}: {seed:?} is not a whole number from 0 to 2^64 - 1", protocol::SEED)),
+    }
+}
+
+fn verify(bound: &Bound, seed: u64, names: &[String]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for cell in &bound.cells {
+        let name = CaseName::from(&cell.case);
+        if !names.is_empty() && !names.contains(&name.to_string()) {
+            continue;
+        }
+        let outcome = match cell.verify(seed) {
+            Ok(()) => Outcome::Served(None),
+            Err(fault) => {
+                code = ExitCode::FAILURE;
+                Outcome::from(fault)
+            }
+        };
+        println!("{}", serde_json::to_string(&(name, outcome)).expect("texts and numbers are JSON"));
+    }
+    code
+}
+
+/// Wall time as fractional nanoseconds.
+///
+/// Criterion's own measurement counts whole nanoseconds for each sample; a sample of few, short operations would be
+/// rounded by percents.
+struct FineTime;
+
+impl Measurement for FineTime {
+    type Intermediate = std::time::Instant;
+    type Value = f64;
+
+    fn start(&self) -> Self::Intermediate {
+        std::time::Instant::now()
+    }
+
+    fn end(&self, start: Self::Intermediate) -> f64 {
+        start.elapsed().as_nanos() as f64
+    }
+
+    fn add(&self, first: &f64, second: &f64) -> f64 {
+        first + second
+    }
+
+    fn zero(&self) -> f64 {
+        0.0
+    }
+
+    fn to_f64(&self, value: &f64) -> f64 {
+        *value
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}

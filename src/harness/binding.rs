@@ -1,0 +1,324 @@
+//! Binds an allocator to every workload that fits it: typed code on one side, erased cells on the other.
+
+use std::any::Any;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use allocator_api2::alloc::{AllocError, Allocator};
+
+use super::matrix::{self, Case};
+use super::provenance;
+use crate::allocators::contract::{Bulk, Contract, Demand, Subject};
+use crate::instruments::checked::Checked;
+use crate::workloads::heap::{Heap, Individually, Refused, Together};
+use crate::workloads::mode::{Pattern, Touch};
+use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape, WallClock};
+use crate::workloads::{self, Visitor};
+
+/// How a cell went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A content check failed.
+    WrongAnswer(String),
+    /// Another allocator served the cell than the one it claims.
+    WrongAllocator(String),
+    /// The allocator refused a request that its contract covers.
+    OutOfMemory(String),
+    /// The code panicked.
+    Crash(String),
+}
+
+/// How it is shown which allocator served.
+#[derive(Clone, Copy)]
+pub enum Proof {
+    /// A block freed through `Global` must come back from this allocator: see [`provenance`].
+    Reallocation(&'static (dyn std::alloc::GlobalAlloc + Sync)),
+    /// The blocks lie in memory that the instance owns.
+    Ownership,
+}
+
+/// One allocator bound to every workload.
+pub struct Bound {
+    /// What can run.
+    pub cells: Vec<BoundCell>,
+    /// What cannot, and why.
+    pub absent: Vec<(Case, String)>,
+}
+
+/// Runs one cell: the seed, who drives the passes; gives back how it was seen who served.
+type Measure = Box<dyn Fn(u64, Drive<'_>, Proof) -> Result<String, Fault>>;
+
+/// One cell, ready to run. The allocator's type is inside the closures.
+pub struct BoundCell {
+    /// Which case.
+    pub case: Case,
+    measure: Measure,
+    verify: Box<dyn Fn(u64) -> Result<(), Fault>>,
+}
+
+impl BoundCell {
+    /// Prepares the cell and lets `drive` run its passes.
+    ///
+    /// # Errors
+    /// What went wrong, a panic of the workload included.
+    pub fn measure(&self, seed: u64, proof: Proof, drive: Drive<'_>) -> Result<String, Fault> {
+        (self.measure)(seed, drive, proof)
+    }
+
+    /// Runs the cell twice over with every byte checked.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn verify(&self, seed: u64) -> Result<(), Fault> {
+        (self.verify)(seed)
+    }
+}
+
+/// How an allocator releases: which heap it is measured on, and which one it is verified on.
+trait Form: 'static {
+    type Subject: Subject;
+    type Plain: Heap;
+    type Watched: Heap;
+
+    fn plain(subject: Self::Subject) -> Self::Plain;
+    fn watched(subject: Checked<Self::Subject>) -> Self::Watched;
+    fn subject(plain: &Self::Plain) -> &Self::Subject;
+    fn checker(watched: &Self::Watched) -> &Checked<Self::Subject>;
+}
+
+struct OneByOne<S>(PhantomData<S>);
+struct AllTogether<S>(PhantomData<S>);
+
+impl<S: Subject + 'static> Form for OneByOne<S> {
+    type Subject = S;
+    type Plain = Individually<S>;
+    type Watched = Individually<Checked<S>>;
+
+    fn plain(subject: S) -> Self::Plain {
+        Individually(subject)
+    }
+
+    fn watched(subject: Checked<S>) -> Self::Watched {
+        Individually(subject)
+    }
+
+    fn subject(plain: &Self::Plain) -> &S {
+        &plain.0
+    }
+
+    fn checker(watched: &Self::Watched) -> &Checked<S> {
+        &watched.0
+    }
+}
+
+impl<S: Bulk + 'static> Form for AllTogether<S> {
+    type Subject = S;
+    type Plain = Together<S>;
+    type Watched = Together<Checked<S>>;
+
+    fn plain(subject: S) -> Self::Plain {
+        Together(subject)
+    }
+
+    fn watched(subject: Checked<S>) -> Self::Watched {
+        Together(subject)
+    }
+
+    fn subject(plain: &Self::Plain) -> &S {
+        &plain.0
+    }
+
+    fn checker(watched: &Self::Watched) -> &Checked<S> {
+        &watched.0
+    }
+}
+
+/// Binds a subject whose blocks are freed one at a time, on one thread.
+pub fn one_by_one<S: Subject + 'static>(contract: Contract, scope: Scope) -> Bound {
+    let mut binder = Serial::<OneByOne<S>>::new(contract, scope);
+    workloads::each(&mut binder);
+    binder.bound
+}
+
+/// Binds a subject whose blocks are freed one at a time, on any thread.
+pub fn one_by_one_shared<S: Subject + Sync + 'static>(contract: Contract, scope: Scope) -> Bound {
+    let mut binder = Parallel(Serial::<OneByOne<S>>::new(contract, scope));
+    workloads::each(&mut binder);
+    binder.0.bound
+}
+
+/// Binds a subject that releases everything at once, on one thread.
+pub fn all_together<S: Bulk + 'static>(contract: Contract, scope: Scope) -> Bound {
+    let mut binder = Serial::<AllTogether<S>>::new(contract, scope);
+    workloads::each(&mut binder);
+    binder.bound
+}
+
+struct Serial<F> {
+    contract: Contract,
+    scope: Scope,
+    bound: Bound,
+    form: PhantomData<F>,
+}
+
+struct Parallel<F>(Serial<F>);
+
+impl<F: Form> Serial<F> {
+    fn new(contract: Contract, scope: Scope) -> Self {
+        let bound = Bound { cells: Vec::new(), absent: Vec::new() };
+        Self { contract, scope, bound, form: PhantomData }
+    }
+
+    /// Adds every case of `W`: as what `cell` makes of it, or as absent.
+    fn add<W: Shape>(&mut self, cell: impl Fn(W) -> (Measure, Box<dyn Fn(u64) -> Result<(), Fault>>)) {
+        for shape in W::cases(self.scope) {
+            let case = Case::of(&shape);
+            match matrix::fits(&self.contract, &case) {
+                Ok(()) => {
+                    let (measure, verify) = cell(shape);
+                    self.bound.cells.push(BoundCell { case, measure, verify });
+                }
+                Err(reason) => self.bound.absent.push((case, reason)),
+            }
+        }
+    }
+}
+
+impl<F: Form> Visitor for Serial<F> {
+    fn one_thread<W: OneThread>(&mut self) {
+        self.add::<W>(|shape| {
+            let (demand, shape) = (shape.demand(), std::rc::Rc::new(shape));
+            let verified = std::rc::Rc::clone(&shape);
+            (
+                Box::new(move |seed, drive, proof| {
+                    measured::<F>(&demand, proof, |heap| shape.open(heap, &mut Touch, seed, drive))
+                }),
+                Box::new(move |seed| {
+                    verified_run::<F>(&demand, |heap, mode, drive| verified.open(heap, mode, seed, drive))
+                }),
+            )
+        });
+    }
+
+    fn many_threads<W: ManyThreads>(&mut self) {
+        // The contract of a subject that is bound serially promises nothing to several threads: `fits` says so.
+        self.add::<W>(|_| unreachable!("a threaded case does not fit a one-thread contract"));
+    }
+}
+
+impl<F: Form> Visitor for Parallel<F>
+where
+    F::Plain: Sync,
+    F::Watched: Sync,
+{
+    fn one_thread<W: OneThread>(&mut self) {
+        self.0.one_thread::<W>();
+    }
+
+    fn many_threads<W: ManyThreads>(&mut self) {
+        self.0.add::<W>(|shape| {
+            let (demand, shape) = (shape.demand(), std::rc::Rc::new(shape));
+            let verified = std::rc::Rc::clone(&shape);
+            (
+                Box::new(move |seed, drive, proof| {
+                    measured::<F>(&demand, proof, |heap| shape.open(heap, &mut Touch, seed, drive))
+                }),
+                Box::new(move |seed| {
+                    verified_run::<F>(&demand, |heap, mode, drive| verified.open(heap, mode, seed, drive))
+                }),
+            )
+        });
+    }
+}
+
+/// Builds the heap, runs `open` on it, and proves who served.
+fn measured<F: Form>(
+    demand: &Demand,
+    proof: Proof,
+    open: impl FnOnce(&mut F::Plain),
+) -> Result<String, Fault> {
+    guarded(|| {
+        let mut heap = F::plain(F::Subject::for_demand(demand).map_err(|error| unbuilt(demand, error))?);
+        open(&mut heap);
+        heap.reset();
+        match proof {
+            Proof::Reallocation(claimed) => provenance::reallocation(claimed),
+            Proof::Ownership => {
+                let layout = demand.block.unwrap_or(provenance::LAYOUT);
+                let block = heap.handle().allocate(layout).map_err(|_| refused(layout))?.cast::<u8>();
+                let owned = F::subject(&heap).owns(block);
+                // SAFETY: allocated just now through a handle of this heap with this layout, and freed once.
+                unsafe { heap.handle().deallocate(block, layout) };
+                provenance::ownership(owned)
+            }
+        }
+        .map_err(Fault::WrongAllocator)
+    })
+}
+
+/// Passes of a verification: the second runs on what the first left behind.
+const VERIFIED_PASSES: usize = 2;
+
+/// Builds a watched heap, runs `open` on it with every byte checked, and looks at what was found.
+fn verified_run<F: Form>(
+    demand: &Demand,
+    open: impl FnOnce(&mut F::Watched, &mut Pattern, Drive<'_>),
+) -> Result<(), Fault> {
+    let subject = guarded(|| F::Subject::for_demand(demand).map_err(|error| unbuilt(demand, error)))?;
+    let mut heap = F::watched(Checked::new(subject));
+    let mut mode = Pattern::new();
+    let outcome = guarded(|| {
+        open(&mut heap, &mut mode, &mut |body| {
+            for _ in 0..VERIFIED_PASSES {
+                body.pass(&WallClock::new());
+            }
+        });
+        Ok(())
+    });
+    // A fault of the allocator comes first: whatever the workload did afterwards follows from it.
+    if let Some(fault) = F::checker(&heap).fault().or_else(|| mode.fault().map(str::to_owned)) {
+        return Err(Fault::WrongAnswer(fault));
+    }
+    outcome?;
+    heap.reset();
+    match F::checker(&heap).live_blocks() {
+        0 => Ok(()),
+        left => Err(Fault::WrongAnswer(format!("{left} blocks were never freed"))),
+    }
+}
+
+/// Runs `work`; a panic becomes a fault.
+fn guarded<R>(work: impl FnOnce() -> Result<R, Fault>) -> Result<R, Fault> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(Fault::of_panic(payload.as_ref())))
+}
+
+fn refused(layout: std::alloc::Layout) -> Fault {
+    Fault::OutOfMemory(format!("refused {} bytes aligned to {}", layout.size(), layout.align()))
+}
+
+fn unbuilt(demand: &Demand, _error: AllocError) -> Fault {
+    Fault::OutOfMemory(format!("the allocator could not be built for {demand:?}"))
+}
+
+impl Fault {
+    /// What a panic's payload says.
+    pub fn of_panic(payload: &(dyn Any + Send)) -> Self {
+        if let Some(Refused(layout)) = payload.downcast_ref() {
+            return refused(*layout);
+        }
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Self::Crash(text.unwrap_or_else(|| "a panic without a message".to_owned()))
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::WrongAnswer(detail) => write!(out, "wrong answer: {detail}"),
+            Self::WrongAllocator(detail) => write!(out, "wrong allocator: {detail}"),
+            Self::OutOfMemory(detail) => write!(out, "out of memory: {detail}"),
+            Self::Crash(detail) => write!(out, "crash: {detail}"),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The matrix: every case beside every allocator, and a reason for each pair that does not fit.
+
+use crate::allocators::contract::{Class, Contract};
+use crate::allocators::list::{self, Row};
+use crate::workloads::params::Params;
+use crate::workloads::shape::{Facts, Family, ManyThreads, Needs, OneThread, Scope, Shape};
+use crate::workloads::{self, Visitor};
+
+/// A case, without the code that runs it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The workload.
+    pub workload: &'static Facts,
+    /// Its parameters.
+    pub params: Params,
+    /// What it needs from a contract.
+    pub needs: Needs,
+}
+
+impl Case {
+    /// The case of a shape.
+    pub fn of<W: Shape>(shape: &W) -> Self {
+        Self { workload: const { &W::FACTS }, params: shape.params(), needs: shape.needs() }
+    }
+}
+
+/// Whether a contract covers a case; if not, why, in words for a reader of the site.
+///
+/// # Errors
+/// The reason.
+pub fn fits(contract: &Contract, case: &Case) -> Result<(), String> {
+    let (needs, control) = (&case.needs, contract.class == Class::Control);
+    if control && case.workload.family != Family::Basic {
+        return Err("the control shows the harness's overhead in the basic workloads only".to_owned());
+    }
+    if needs.threads && !contract.threads {
+        return Err("several threads use it, and this allocator belongs to one thread".to_owned());
+    }
+    if needs.mixed_sizes && !contract.mixed_sizes {
+        return Err("its blocks have many sizes, and this allocator has blocks of one size".to_owned());
+    }
+    // The control is reset between passes instead, off the clock: it only has to be cheap.
+    if needs.frees && !contract.frees && !control {
+        return Err("it frees blocks one at a time to use their memory again, \
+                    and this allocator releases everything together"
+            .to_owned());
+    }
+    Ok(())
+}
+
+/// What a workload needs, in words.
+pub fn needs_in_words(needs: &[Needs]) -> Vec<String> {
+    let said = |any: fn(&Needs) -> bool, words: &str| {
+        let count = needs.iter().filter(|needs| any(needs)).count();
+        match count {
+            0 => None,
+            _ if count == needs.len() => Some(words.to_owned()),
+            _ => Some(format!("{words} (in some cases)")),
+        }
+    };
+    [
+        said(|needs| needs.mixed_sizes, "blocks of many sizes"),
+        said(|needs| needs.frees, "blocks freed one at a time, and their memory used again"),
+        said(|needs| needs.threads, "use from several threads, and freeing on another one"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Every case of a scope, in the order in which to show them.
+pub fn cases(scope: Scope) -> Vec<Case> {
+    struct Collect(Scope, Vec<Case>);
+    impl Visitor for Collect {
+        fn one_thread<W: OneThread>(&mut self) {
+            self.1.extend(W::cases(self.0).iter().map(Case::of));
+        }
+
+        fn many_threads<W: ManyThreads>(&mut self) {
+            self.1.extend(W::cases(self.0).iter().map(Case::of));
+        }
+    }
+    let mut collect = Collect(scope, Vec::new());
+    workloads::each(&mut collect);
+    collect.1
+}
+
+/// Every pair of an allocator of the list and a case, with the reason where it cannot run.
+pub fn pairs(scope: Scope) -> Vec<(Row, Case, Result<(), String>)> {
+    let cases = cases(scope);
+    let pair = |row: Row, case: &Case| {
+        let verdict = match row.compiled {
+            Ok(()) => fits(&row.contract, case),
+            // What the contract excludes stays excluded whatever is built.
+            Err(reason) => fits(&row.contract, case).and(Err(reason.to_owned())),
+        };
+        (row, case.clone(), verdict)
+    };
+    list::all().into_iter().flat_map(|row| cases.iter().map(move |case| pair(row, case)).collect::<Vec<_>>()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::workloads::shape::Profile;
+
+    const QUICK: Scope = Scope { profile: Profile::Quick, cpus: 2 };
+    const FULL: Scope = Scope { profile: Profile::Full, cpus: 64 };
+
+    #[test]
+    fn no_two_cases_share_workload_and_parameters() {
+        for scope in [QUICK, FULL] {
+            let cases = cases(scope);
+            let names: BTreeSet<_> = cases.iter().map(|case| (case.workload.id, case.params.clone())).collect();
+            assert_eq!(names.len(), cases.len());
+        }
+    }
+
+    #[test]
+    fn every_case_names_all_parameters_of_its_workload_in_their_order() {
+        for case in cases(FULL) {
+            let names: Vec<_> = case.params.0.iter().map(|(name, _)| name.as_str()).collect();
+            let expected: Vec<_> = case.workload.parameters.iter().map(|parameter| parameter.name).collect();
+            assert_eq!(names, expected, "{}", case.workload.id);
+        }
+    }
+
+    #[test]
+    fn case_names_survive_criterions_file_names() {
+        for case in cases(FULL) {
+            let name = case.params.to_string();
+            assert!(name.len() <= 64, "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b"=,-.".contains(&b)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_quick_cases_are_among_the_standard_ones_or_differ_in_threads_alone() {
+        let standard: BTreeSet<_> = cases(Scope { profile: Profile::Standard, cpus: 2 })
+            .into_iter()
+            .map(|case| (case.workload.id, case.params))
+            .collect();
+        for case in cases(QUICK) {
+            assert!(standard.contains(&(case.workload.id, case.params.clone())), "{}", case.params);
+        }
+    }
+
+    #[test]
+    fn every_general_allocator_fits_every_case() {
+        for case in cases(FULL) {
+            assert_eq!(fits(&Contract::GENERAL, &case), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_one_thread_contract_never_gets_a_threaded_case() {
+        for case in cases(FULL).iter().filter(|case| case.needs.threads) {
+            for contract in [Contract::FIXED_SIZE, Contract::BULK, Contract::CONTROL] {
+                assert!(fits(&contract, case).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn every_pair_is_there_once_and_has_a_reason_if_it_cannot_run() {
+        let pairs = pairs(QUICK);
+        assert_eq!(pairs.len(), list::all().len() * cases(QUICK).len());
+        for (row, case, verdict) in pairs {
+            if let Err(reason) = verdict {
+                assert!(reason.len() > 15, "{} {}: {reason}", row.facts.id, case.workload.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The bench executables: built by cargo once, asked who they are.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::RunError;
+use super::process::{self, Ended};
+use crate::harness::machine;
+use crate::harness::protocol::{self, Description};
+
+/// A bench executable that speaks our protocol.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    /// The file.
+    pub path: PathBuf,
+    /// What it says of itself; the package with its version filled in.
+    pub description: Description,
+    /// Hash of the file: another hash is other code.
+    pub hash: String,
+}
+
+/// What was built, and how.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// In the order of the allocator list, then by name.
+    pub executables: Vec<Executable>,
+    /// Cargo profile settings that change a cell of 3 ns.
+    pub profile: BTreeMap<String, String>,
+}
+
+/// How long an executable may take to say who it is.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Builds all bench executables of the package in `directory` and asks each one who it is.
+///
+/// Cargo's own messages go to standard error. `features` is passed on to cargo if not empty.
+///
+/// # Errors
+/// If cargo fails, or no executable speaks the protocol.
+pub fn build(directory: &Path, features: &str, profile: &str) -> Result<Built, RunError> {
+    let failed = |detail: String| RunError::Build { directory: directory.to_owned(), detail };
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(directory).args(["bench", "--no-run", "--message-format=json-render-diagnostics"]);
+    if !features.is_empty() {
+        cargo.args(["--features", features]);
+    }
+    let output = cargo
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(output.status.to_string()));
+    }
+    let messages: Vec<Value> =
+        output.stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let benches: Vec<&Value> = messages.iter().filter(|message| is_bench(message)).collect();
+    let versions = versions(directory);
+
+    let mut executables = Vec::new();
+    for message in &benches {
+        let Some(path) = message["executable"].as_str().map(PathBuf::from) else { continue };
+        if let Some(mut description) = describe(&path, profile) {
+            let package = description.allocator.package.take();
+            description.allocator.package = package.map(|name| with_versions(&name, &versions));
+            let hash = hash(&path)?;
+            executables.push(Executable { path, description, hash });
+        }
+    }
+    if executables.is_empty() {
+        return Err(RunError::NoBenches { directory: directory.to_owned(), built: benches.len() });
+    }
+    let rank = |id: &str| crate::allocators::list::all().iter().position(|row| row.facts.id == id);
+    executables.sort_by_key(|executable| {
+        let id = executable.description.allocator.id.clone();
+        (rank(&id).unwrap_or(usize::MAX), id)
+    });
+    let profile = benches.first().map(|message| settings(&message["profile"], directory)).unwrap_or_default();
+    Ok(Built { executables, profile })
+}
+
+fn is_bench(message: &Value) -> bool {
+    let kinds = message["target"]["kind"].as_array();
+    message["reason"] == "compiler-artifact"
+        && kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "bench"))
+        && message["executable"].is_string()
+}
+
+/// What an executable says; `None` if it is somebody's ordinary benchmark.
+fn describe(path: &Path, profile: &str) -> Option<Description> {
+    let mut command = Command::new(path);
+    command.arg(protocol::DESCRIBE).env(protocol::PROFILE, profile);
+    let finished = process::run(command, PATIENCE);
+    if finished.ended != Ended::Well {
+        return None;
+    }
+    let description: Description = serde_json::from_slice(&finished.stdout).ok()?;
+    (description.protocol == protocol::VERSION).then_some(description)
+}
+
+fn hash(path: &Path) -> Result<String, RunError> {
+    let bytes = fs::read(path).map_err(|source| RunError::File {
+        path: path.to_owned(),
+        expected: "an executable that cargo just built",
+        source,
+    })?;
+    // Lossy text would make different bytes equal; hexadecimal words do not.
+    let words = bytes.chunks(8).fold(0_u64, |hash, chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    });
+    Ok(machine::short_hash(&format!("{words:016x} {}", bytes.len())))
+}
+
+/// Name → version of every package, and name → the `-sys` crates it depends on.
+type Versions = BTreeMap<String, (String, Vec<String>)>;
+
+fn versions(directory: &Path) -> Versions {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(directory).args(["metadata", "--format-version", "1"]).stdin(Stdio::null());
+    // Without versions there is nothing to print beside the name; the build itself went well.
+    let Ok(output) = cargo.stderr(Stdio::null()).output() else { return Versions::new() };
+    let Ok(metadata) = serde_json::from_slice::<Value>(&output.stdout) else { return Versions::new() };
+    let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    packages
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().cloned().unwrap_or_default();
+            let sys = dependencies.iter().map(|dependency| text(&dependency["name"]));
+            let sys = sys.filter(|name| name.ends_with("-sys")).collect();
+            (text(&package["name"]), (text(&package["version"]), sys))
+        })
+        .collect()
+}
+
+/// `mimalloc` → `mimalloc 0.1.52, libmimalloc-sys 0.1.49`.
+fn with_versions(name: &str, versions: &Versions) -> String {
+    let Some((version, sys)) = versions.get(name) else { return name.to_owned() };
+    let mut label = format!("{name} {version}");
+    for library in sys {
+        if let Some((version, _)) = versions.get(library) {
+            label.push_str(&format!(", {library} {version}"));
+        }
+    }
+    label
+}
+
+/// What cargo says of the profile, and what the manifest adds.
+fn settings(profile: &Value, directory: &Path) -> BTreeMap<String, String> {
+    let mut settings = BTreeMap::new();
+    for (key, name) in [("opt_level", "opt-level"), ("debug_assertions", "debug-assertions")] {
+        settings.insert(name.to_owned(), profile[key].to_string().trim_matches('"').to_owned());
+    }
+    // Cargo does not report these two. Its defaults for a release build: 16 units, and optimisation across the units
+    // of each crate alone.
+    let manifest = fs::read_to_string(directory.join("Cargo.toml")).unwrap_or_default();
+    let manifest = manifest.parse::<toml::Table>().unwrap_or_default();
+    let stated = |key: &str| {
+        ["bench", "release"].iter().find_map(|name| Some(manifest.get("profile")?.get(name)?.get(key)?.to_string()))
+    };
+    settings.insert("codegen-units".to_owned(), stated("codegen-units").unwrap_or_else(|| "16".to_owned()));
+    settings.insert("lto".to_owned(), stated("lto").unwrap_or_else(|| "false".to_owned()));
+    if let Ok(flags) = std::env::var("RUSTFLAGS") {
+        settings.insert("rustflags".to_owned(), flags);
+    }
+    settings
+}

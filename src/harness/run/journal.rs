@@ -1,0 +1,188 @@
+//! The journal: every finished process, on disk before the next begins.
+//!
+//! A file of JSON lines. The first says what the run is; each further one what became of one process. A run that is
+//! killed loses at most the process it was in: a last line that was cut short is not counted.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{CellName, Effort, RunError};
+use crate::harness::protocol::Outcome;
+
+/// What a run is: all that must be equal for it to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Rises when the meaning of a line changes.
+    pub journal: u32,
+    /// The record's id.
+    pub id: String,
+    /// The command line that began it.
+    pub command: String,
+    /// The profile's name.
+    pub profile: String,
+    /// How much is measured.
+    pub effort: Effort,
+    /// The seed.
+    pub seed: u64,
+    /// The filters.
+    pub allocator_filter: String,
+    /// The filters.
+    pub workload_filter: String,
+    /// Cargo features that were asked for.
+    pub features: String,
+    /// Seconds after which a process is killed.
+    pub time_limit_s: u64,
+    /// Git revision, and whether the work tree had changes.
+    pub revision: Option<(String, bool)>,
+    /// Each allocator's executable → its hash.
+    pub executables: Vec<(String, String)>,
+    /// What was wrong with the machine when the run began, in sentences.
+    pub warnings: Vec<String>,
+}
+
+/// [`Header::journal`] of this version.
+pub const VERSION: u32 = 1;
+
+/// What became of one process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// The cell's content was checked and is right.
+    Verified(CellName),
+    /// The cell was measured in a round.
+    Measured {
+        /// Which.
+        cell: CellName,
+        /// Counted from 0.
+        round: u32,
+        /// Nanoseconds per operation.
+        time_ns: f64,
+        /// How it was seen who served.
+        served: Option<String>,
+    },
+    /// It went wrong; the cell is not tried again.
+    Failed {
+        /// Which.
+        cell: CellName,
+        /// How.
+        failure: Failure,
+    },
+}
+
+/// How a process went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// It said so itself.
+    Said(Outcome),
+    /// It died.
+    Crash(String),
+    /// It ran out of memory and said so on its way out.
+    OutOfMemory(String),
+    /// It was killed at its time limit.
+    TimeLimit(String),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Said(Outcome::WrongAnswer(detail)) => write!(out, "wrong answer: {detail}"),
+            Self::Said(Outcome::WrongAllocator(detail)) => write!(out, "wrong allocator: {detail}"),
+            Self::Said(Outcome::OutOfMemory(detail)) | Self::OutOfMemory(detail) => {
+                write!(out, "out of memory: {detail}")
+            }
+            Self::Said(Outcome::Crash(detail)) | Self::Crash(detail) => write!(out, "crash: {detail}"),
+            Self::Said(Outcome::Served(_)) => out.write_str("crash: it reported success and failed"),
+            Self::TimeLimit(detail) => write!(out, "time limit: {detail}"),
+        }
+    }
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+}
+
+/// The journal's name in a run's directory.
+pub const FILE: &str = "journal.jsonl";
+
+impl Journal {
+    /// Begins the journal of a new run in `directory`, which must exist.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn begin(directory: &Path, header: &Header) -> Result<Self, RunError> {
+        let path = directory.join(FILE);
+        let file = OpenOptions::new().write(true).create_new(true).open(&path);
+        let mut journal = Self { file: file.map_err(|source| unwritable(&path, source))?, path };
+        journal.line(header)?;
+        Ok(journal)
+    }
+
+    /// Opens the journal of an interrupted run: what it is, and what it has. A last line that was cut short is removed.
+    ///
+    /// # Errors
+    /// If there is none, or a line is not what this version writes.
+    pub fn resume(directory: &Path) -> Result<(Self, Header, Vec<Entry>), RunError> {
+        let path = directory.join(FILE);
+        let failed = |source| RunError::File {
+            path: path.clone(),
+            expected: "the journal of an interrupted run (its id is the directory's name without .partial)",
+            source,
+        };
+        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+        let mut reader = BufReader::new(&file);
+        let (mut header, mut entries, mut whole) = (None, Vec::new(), 0);
+        let mut bytes = Vec::new();
+        for number in 1.. {
+            bytes.clear();
+            let length = reader.read_until(b'\n', &mut bytes).map_err(failed)?;
+            if length == 0 || bytes.last() != Some(&b'\n') {
+                break;
+            }
+            let wrong = |problem: String| RunError::Journal { path: path.clone(), line: number, problem };
+            if header.is_none() {
+                let read: Header = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+                if read.journal != VERSION {
+                    return Err(wrong(format!("journal version {}, this version writes {VERSION}", read.journal)));
+                }
+                header = Some(read);
+            } else {
+                entries.push(serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?);
+            }
+            whole += length as u64;
+        }
+        let header = header.ok_or_else(|| RunError::Journal {
+            path: path.clone(),
+            line: 1,
+            problem: "the first line is missing or cut short".to_owned(),
+        })?;
+        file.set_len(whole).map_err(failed)?;
+        file.seek(SeekFrom::End(0)).map_err(failed)?;
+        Ok((Self { path, file }, header, entries))
+    }
+
+    /// Writes one entry.
+    ///
+    /// # Errors
+    /// If the disk is full or gone: the run cannot go on without losing what it measures.
+    pub fn write(&mut self, entry: &Entry) -> Result<(), RunError> {
+        self.line(entry)
+    }
+
+    fn line(&mut self, value: &impl Serialize) -> Result<(), RunError> {
+        let mut line = serde_json::to_vec(value).expect("texts and finite numbers are JSON");
+        line.push(b'\n');
+        // One write: a process that is killed leaves the whole line or a part without its end, never two mixed.
+        self.file.write_all(&line).map_err(|source| unwritable(&self.path, source))
+    }
+}
+
+fn unwritable(path: &Path, source: std::io::Error) -> RunError {
+    RunError::File { path: path.to_owned(), expected: "a directory that can be written to", source }
+}

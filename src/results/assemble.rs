@@ -1,0 +1,201 @@
+//! A record from what a run measured.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::metric::Metric;
+use super::record::{
+    Absent, Allocator, Cell, Checks, Failed, FailureKind, Machine, Measured, Overhead, Parameter, Place, Profile,
+    Record, ServedBy, Tool, Workload,
+};
+use crate::allocators::contract::Class;
+use crate::harness::protocol::{self, CaseName, Outcome};
+use crate::harness::run::build::Built;
+use crate::harness::run::drive::State;
+use crate::harness::run::journal::{Failure, Header};
+use crate::harness::run::plan::PlannedCase;
+use crate::harness::run::CellName;
+use crate::stats;
+
+/// The probability with which an interval covers the true median, at least.
+const CONFIDENCE: f64 = 0.95;
+
+/// Makes the record of a finished run: what `header` promised, of which `state` is the outcome.
+///
+/// `others` are allocators that could not be built, with the cells they would have had and the reason.
+pub fn record(
+    header: &Header,
+    machine: Machine,
+    built: &Built,
+    cases: &[PlannedCase],
+    state: &State,
+    others: Vec<(protocol::Allocator, Vec<(CaseName, String)>)>,
+) -> Record {
+    let wanted: BTreeSet<&CaseName> = cases.iter().map(|case| &case.name).collect();
+    let measuring: BTreeSet<usize> = cases.iter().flat_map(|case| case.runners.iter().copied()).collect();
+    let descriptions: Vec<_> = built.executables.iter().map(|executable| &executable.description).collect();
+    let shown = |index: &usize| measuring.contains(index);
+
+    let mut allocators: Vec<Allocator> =
+        (0..descriptions.len()).filter(shown).map(|index| allocator(&descriptions[index].allocator)).collect();
+    let mut absent: Vec<Absent> = Vec::new();
+    for index in (0..descriptions.len()).filter(shown) {
+        let id = &descriptions[index].allocator.id;
+        let here = descriptions[index].absent.iter().filter(|(case, _)| wanted.contains(case));
+        absent.extend(here.map(|(case, reason)| Absent { place: place(case, id), reason: reason.clone() }));
+    }
+    for (other, cells) in others {
+        let here = cells.into_iter().filter(|(case, _)| wanted.contains(case));
+        absent.extend(here.map(|(case, reason)| Absent { place: place(&case, &other.id), reason }));
+        allocators.push(allocator(&other));
+    }
+
+    let mut workloads: Vec<Workload> = Vec::new();
+    for description in &descriptions {
+        for known in &description.workloads {
+            let new = !workloads.iter().any(|workload| workload.id == known.id);
+            if new && cases.iter().any(|case| case.name.workload == known.id) {
+                workloads.push(workload(known));
+            }
+        }
+    }
+
+    let cells = cells(cases, built, state);
+    let checks = Checks { overhead: overhead(&cells, &allocators), warnings: header.warnings.clone() };
+    Record {
+        id: header.id.clone(),
+        tool: Tool {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: header.revision.as_ref().map(|(revision, _)| revision.clone()),
+            dirty: header.revision.as_ref().is_some_and(|(_, dirty)| *dirty),
+        },
+        command: header.command.clone(),
+        profile: Profile {
+            name: header.profile.clone(),
+            rounds: BTreeMap::from([(Metric::Time.id().to_owned(), header.effort.rounds)]),
+            warm_up_ms: Some(header.effort.warm_up_ms),
+            measuring_ms: Some(header.effort.measuring_ms),
+            samples: Some(header.effort.samples),
+            seed: Some(header.seed),
+            build: built.profile.clone(),
+        },
+        machine,
+        allocators,
+        workloads,
+        cells,
+        absent,
+        failed: state.failed.iter().map(|(cell, failure)| failed(cell, failure)).collect(),
+        checks,
+    }
+}
+
+fn cells(cases: &[PlannedCase], built: &Built, state: &State) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for case in cases {
+        for &runner in &case.runners {
+            let allocator = &built.executables[runner].description.allocator.id;
+            let name = CellName { case: case.name.clone(), allocator: allocator.clone() };
+            if state.failed.contains_key(&name) {
+                continue;
+            }
+            let Some(rounds) = state.measured.get(&name) else { continue };
+            let served_by = state
+                .served
+                .get(&name)
+                .map(|method| ServedBy { allocator: allocator.clone(), method: method.clone() });
+            let time = measured(rounds.values().copied().collect());
+            cells.push(Cell {
+                place: place(&case.name, allocator),
+                served_by,
+                metrics: BTreeMap::from([(Metric::Time, time)]),
+            });
+        }
+    }
+    cells
+}
+
+/// Median and sign-test interval of one value a round.
+fn measured(replicates: Vec<f64>) -> Measured {
+    let value = stats::median(&replicates).expect("a cell is entered with its first value, and values are finite");
+    let interval = stats::sign_test_interval(&replicates, CONFIDENCE).map(|interval| (interval.low, interval.high));
+    Measured { value, interval, replicates }
+}
+
+fn failed(cell: &CellName, failure: &Failure) -> Failed {
+    let (kind, detail) = match failure.clone() {
+        Failure::Said(Outcome::WrongAnswer(detail)) => (FailureKind::WrongAnswer, detail),
+        Failure::Said(Outcome::WrongAllocator(detail)) => (FailureKind::WrongAllocator, detail),
+        Failure::Said(Outcome::OutOfMemory(detail)) | Failure::OutOfMemory(detail) => {
+            (FailureKind::OutOfMemory, detail)
+        }
+        Failure::Said(Outcome::Crash(detail)) | Failure::Crash(detail) => (FailureKind::Crash, detail),
+        Failure::Said(Outcome::Served(_)) => (FailureKind::Crash, "it reported success and failed".to_owned()),
+        Failure::TimeLimit(detail) => (FailureKind::TimeLimit, detail),
+    };
+    Failed { place: place(&cell.case, &cell.allocator), kind, detail }
+}
+
+/// For each workload that the control ran, the case in which it weighs most against the fastest general allocator.
+fn overhead(cells: &[Cell], allocators: &[Allocator]) -> Vec<Overhead> {
+    let class_of = |id: &str| allocators.iter().find(|allocator| allocator.id == id).map(|a| a.class.as_str());
+    let time = |cell: &Cell| cell.metrics.get(&Metric::Time).map(|measured| measured.value);
+    let mut worst: Vec<Overhead> = Vec::new();
+    for control in cells.iter().filter(|cell| class_of(&cell.place.allocator) == Some(Class::Control.id())) {
+        let peers = cells.iter().filter(|cell| {
+            cell.place.workload == control.place.workload
+                && cell.place.params == control.place.params
+                && class_of(&cell.place.allocator) == Some(Class::General.id())
+        });
+        let fastest = peers
+            .filter_map(|cell| Some((time(cell)?, &cell.place.allocator)))
+            .min_by(|(first, _), (second, _)| first.total_cmp(second));
+        let (Some(null_ns), Some((fastest_ns, fastest))) = (time(control), fastest) else { continue };
+        let found = Overhead {
+            workload: control.place.workload.clone(),
+            params: control.place.params.clone(),
+            null_ns,
+            fastest: fastest.clone(),
+            fastest_ns,
+        };
+        let share = |overhead: &Overhead| overhead.null_ns / overhead.fastest_ns;
+        match worst.iter_mut().find(|known| known.workload == found.workload) {
+            Some(known) if share(known) < share(&found) => *known = found,
+            Some(_) => {}
+            None => worst.push(found),
+        }
+    }
+    worst
+}
+
+fn place(case: &CaseName, allocator: &str) -> Place {
+    Place { workload: case.workload.clone(), params: case.params.clone(), allocator: allocator.to_owned() }
+}
+
+fn allocator(description: &protocol::Allocator) -> Allocator {
+    let description = description.clone();
+    Allocator {
+        id: description.id,
+        title: description.title,
+        class: description.class,
+        package: description.package,
+        library: description.library,
+        missing_entry_points: description.missing_entry_points,
+        configuration: description.configuration,
+        description: description.description,
+        links: description.links,
+    }
+}
+
+fn workload(description: &protocol::Workload) -> Workload {
+    let description = description.clone();
+    let parameter = |(name, title, axis)| Parameter { name, title, axis };
+    Workload {
+        id: description.id,
+        title: description.title,
+        family: description.family,
+        why: description.why,
+        operation: description.operation,
+        needs: description.needs,
+        parameters: description.parameters.into_iter().map(parameter).collect(),
+    }
+}

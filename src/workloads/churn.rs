@@ -1,0 +1,147 @@
+//! `churn`: a live set; replace a random member.
+
+use super::heap::Heap;
+use super::mode::Mode;
+use super::params::{Axis, Params};
+use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::sizes::Sizes;
+use super::slot::Slot;
+use super::table::Table;
+use crate::allocators::contract::Demand;
+use crate::stats::random::Random;
+
+/// `live` blocks, of which a random one is replaced again and again.
+#[derive(Clone, Copy, Debug)]
+pub struct Churn {
+    live: usize,
+    sizes: Sizes,
+}
+
+/// Replacements in a pass: a table that fits the second-level cache, long against a clock reading.
+const PASS: usize = 8_192;
+
+impl Shape for Churn {
+    const FACTS: Facts = Facts {
+        id: "churn",
+        title: "keep a live set, replace a random member",
+        family: Family::Basic,
+        why: "Caches, session tables, message brokers: a steady number of objects, of which any may be the next to go. \
+              The block that is freed is old and cold, its neighbours are alive, and the next request has another size. \
+              Free lists become shuffled, pages are seldom empty, and finding a block's page costs a cache miss once \
+              the live set is larger than the caches.\n\n\
+              With one size the freed block serves the next request; with mixed sizes it does not. The difference \
+              between the two is the price of size classes.",
+        operation: "free + alloc",
+        parameters: &[
+            Parameter { name: "live", title: "blocks alive", axis: Axis::Count },
+            Parameter { name: "size", title: "bytes in each block", axis: Axis::Category },
+        ],
+    };
+
+    fn cases(scope: Scope) -> Vec<Self> {
+        let mixed = Sizes::LogUniform(16, 1024);
+        let quick =
+            vec![Self { live: 10_000, sizes: Sizes::Fixed(64) }, Self { live: 10_000, sizes: mixed }];
+        let mut all = Vec::new();
+        for sizes in [Sizes::Fixed(64), mixed, Sizes::InverseSquare(4, 32_768)] {
+            for live in [1_000, 10_000, 100_000] {
+                all.push(Self { live, sizes });
+            }
+        }
+        scope.pick(quick, all)
+    }
+
+    fn params(&self) -> Params {
+        Params::default().with("live", self.live).with("size", self.sizes.value())
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { mixed_sizes: self.sizes.one().is_none(), frees: true, threads: false }
+    }
+
+    fn demand(&self) -> Demand {
+        Demand {
+            block: self.sizes.one(),
+            live_blocks: self.live,
+            pass_bytes: self.sizes.budget(self.live + PASS),
+            threads: 1,
+        }
+    }
+}
+
+impl OneThread for Churn {
+    fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
+        let mut random = Random::new(seed);
+        let first = self.sizes.table(self.live, &mut random);
+        let steps = Table::new(PASS, |_| Step {
+            slot: random.below(self.live as u64) as u32,
+            size: self.sizes.draw(&mut random),
+        });
+        let slots = Table::new(self.live, |_| Slot::EMPTY);
+        let mut body = LiveSet { first, steps, slots, filled: false, heap, mode };
+        drive(&mut body);
+        body.drain();
+    }
+}
+
+/// One replacement.
+#[derive(Clone, Copy)]
+struct Step {
+    slot: u32,
+    size: u32,
+}
+
+struct LiveSet<'h, H: Heap, M: Mode> {
+    /// Sizes of the blocks that the set starts with.
+    first: Table<u32>,
+    steps: Table<Step>,
+    slots: Table<Slot>,
+    /// Whether every slot holds a live block of the heap.
+    filled: bool,
+    heap: &'h mut H,
+    mode: &'h mut M,
+}
+
+impl<H: Heap, M: Mode> LiveSet<'_, H, M> {
+    fn fill(&mut self) {
+        let handle = self.heap.handle();
+        for (slot, &size) in self.slots.iter_mut().zip(self.first.iter()) {
+            *slot = Slot::take(handle, size, self.mode);
+        }
+        self.filled = true;
+    }
+
+    fn drain(&mut self) {
+        if !std::mem::take(&mut self.filled) {
+            return;
+        }
+        let handle = self.heap.handle();
+        for slot in self.slots.iter() {
+            // SAFETY: every slot of a filled set holds a live block, and the set no longer counts as filled.
+            unsafe { slot.free(handle, self.mode) };
+        }
+    }
+}
+
+impl<H: Heap, M: Mode> Body for LiveSet<'_, H, M> {
+    fn pass(&mut self, clock: &dyn Clock) -> Pass {
+        // A heap that frees keeps its live set from pass to pass: the state of an aged program. One that does not
+        // starts each pass afresh, off the clock.
+        if !H::FREES {
+            self.drain();
+            self.heap.reset();
+        }
+        if !self.filled {
+            self.fill();
+        }
+        let handle = self.heap.handle();
+        timed(clock, self.steps.len(), || {
+            for step in self.steps.iter() {
+                let slot = &mut self.slots[step.slot as usize];
+                // SAFETY: every slot holds a live block; this one is overwritten in the next line.
+                unsafe { slot.free(handle, self.mode) };
+                *slot = Slot::take(handle, step.size, self.mode);
+            }
+        })
+    }
+}

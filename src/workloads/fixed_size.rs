@@ -1,0 +1,104 @@
+//! `fixed-size`: batches of one size only, the pool's home.
+
+use std::hint::black_box;
+
+use super::batch::Order;
+use super::heap::Heap;
+use super::mode::Mode;
+use super::params::{Axis, Params};
+use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::sizes::Sizes;
+use super::slot::Slot;
+use super::table::Table;
+use crate::allocators::contract::Demand;
+use crate::stats::random::Random;
+
+/// 10 000 blocks of `size` bytes, freed in `order` and allocated anew.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedSize {
+    size: usize,
+    order: Order,
+}
+
+/// Objects in the batch: a busy server's connections or a game's entities, more than any thread cache holds.
+const BLOCKS: usize = 10_000;
+
+impl Shape for FixedSize {
+    const FACTS: Facts = Facts {
+        id: "fixed-size",
+        title: "ten thousand blocks of one size, freed and allocated anew",
+        family: Family::Basic,
+        why: "Connections, orders, entities: many objects of one type. A pool needs no size classes and no search for \
+              this, so it is the pool's home ground; the general allocators are measured on it to see what generality \
+              costs. The batch is larger than thread caches, so refilling and flushing them is part of the time.\n\n\
+              Freed at random, the next batch is handed out in that random order: what a free list remembers decides \
+              how the new objects lie in memory.",
+        operation: "alloc + free",
+        parameters: &[
+            Parameter { name: "size", title: "bytes in each block", axis: Axis::Bytes },
+            Parameter { name: "order", title: "order of freeing", axis: Axis::Category },
+        ],
+    };
+
+    fn cases(scope: Scope) -> Vec<Self> {
+        let quick = vec![Self { size: 64, order: Order::Random }];
+        let mut all = Vec::new();
+        for size in [64, 128] {
+            for order in [Order::Lifo, Order::Random] {
+                all.push(Self { size, order });
+            }
+        }
+        scope.pick(quick, all)
+    }
+
+    fn params(&self) -> Params {
+        Params::default().with("size", self.size).with("order", self.order.id())
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { mixed_sizes: false, frees: true, threads: false }
+    }
+
+    fn demand(&self) -> Demand {
+        Demand {
+            block: Some(Sizes::layout(self.size)),
+            live_blocks: BLOCKS,
+            pass_bytes: BLOCKS * self.size,
+            threads: 1,
+        }
+    }
+}
+
+impl OneThread for FixedSize {
+    fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
+        let order = self.order.positions(BLOCKS, &mut Random::new(seed));
+        let slots = Table::new(BLOCKS, |_| Slot::EMPTY);
+        drive(&mut Objects { size: self.size as u32, order, slots, heap, mode });
+    }
+}
+
+struct Objects<'h, H, M> {
+    size: u32,
+    /// A permutation of the objects.
+    order: Table<u32>,
+    slots: Table<Slot>,
+    heap: &'h mut H,
+    mode: &'h mut M,
+}
+
+impl<H: Heap, M: Mode> Body for Objects<'_, H, M> {
+    fn pass(&mut self, clock: &dyn Clock) -> Pass {
+        self.heap.reset();
+        let handle = self.heap.handle();
+        let size = black_box(self.size);
+        timed(clock, BLOCKS, || {
+            for slot in self.slots.iter_mut() {
+                *slot = Slot::take(handle, size, self.mode);
+            }
+            for &position in self.order.iter() {
+                // SAFETY: all slots were taken above; `order` is a permutation, so each is freed once.
+                unsafe { self.slots[position as usize].free(handle, self.mode) };
+            }
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! `handoff`: producers allocate, consumers free.
+
+use super::heap::Heap;
+use super::mode::Mode;
+use super::params::{Axis, Params};
+use super::queue::{BATCH, Queue};
+use super::shape::{Drive, Facts, Family, ManyThreads, Needs, Parameter, Scope, Shape};
+use super::sizes::Sizes;
+use super::slot::Slot;
+use super::team;
+use crate::allocators::contract::Demand;
+
+/// Half of `threads` allocate, the other half free what they get.
+#[derive(Clone, Copy, Debug)]
+pub struct Handoff {
+    threads: usize,
+}
+
+/// Bytes of an object: a message or an event.
+const SIZE: usize = 64;
+
+/// Batches from each producer in a lap: milliseconds of work, as in `local`.
+const BATCHES: usize = 1_024;
+
+/// Objects that may be alive for each producer: what its queue holds, and a batch in each hand.
+const IN_FLIGHT: usize = 66 * BATCH;
+
+impl Shape for Handoff {
+    const FACTS: Facts = Facts {
+        id: "handoff",
+        title: "producers allocate, consumers free",
+        family: Family::Threads,
+        why: "A pipeline: one thread reads and allocates, another processes and frees. Every free is remote, so the \
+              memory must find its way back to the thread that allocates. A thread cache without batching pays for each \
+              object's journey; one that keeps what it frees grows at the consumer while the producer asks the system \
+              for more.\n\n\
+              Each producer has a consumer of its own, on another CPU where there is one, and a bounded queue of \
+              batches of 64 objects between them; a side that must wait sleeps until the queue is half full or half \
+              empty. The queue's cost, a lock for each batch, is in the time of every allocator.",
+        operation: "alloc + free",
+        parameters: &[Parameter { name: "threads", title: "producers and consumers together", axis: Axis::Threads }],
+    };
+
+    fn cases(scope: Scope) -> Vec<Self> {
+        let mut standard = vec![2, scope.cpus.next_multiple_of(2), 2 * scope.cpus.next_multiple_of(2)];
+        standard.sort_unstable();
+        standard.dedup();
+        scope.pick(vec![2], standard).into_iter().map(|threads| Self { threads }).collect()
+    }
+
+    fn params(&self) -> Params {
+        Params::default().with("threads", self.threads)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { mixed_sizes: false, frees: true, threads: true }
+    }
+
+    fn demand(&self) -> Demand {
+        let producers = self.threads / 2;
+        Demand {
+            block: Some(Sizes::layout(SIZE)),
+            live_blocks: producers * IN_FLIGHT,
+            pass_bytes: producers * BATCHES * BATCH * SIZE,
+            threads: self.threads,
+        }
+    }
+}
+
+impl ManyThreads for Handoff {
+    fn open<H: Heap + Sync, M: Mode>(&self, heap: &mut H, mode: &mut M, _seed: u64, drive: Drive<'_>) {
+        let (heap, shared) = (&*heap, &*mode);
+        let producers = self.threads / 2;
+        let queues: Vec<Queue> = (0..producers).map(|_| Queue::new()).collect();
+        // Members 2i and 2i+1 are a pair: so they are pinned to different CPUs.
+        let member = |index: usize, laps: &team::Laps<'_>| {
+            let mut mode = shared.fork();
+            let queue = &queues[index / 2];
+            let _guard = queue.close_on_panic();
+            let handle = heap.handle();
+            while laps.next() {
+                laps.time(|| {
+                    if index.is_multiple_of(2) {
+                        for number in 0..BATCHES {
+                            let batch = std::array::from_fn(|_| Slot::take(handle, SIZE as u32, &mut mode));
+                            if !queue.push(&batch, number + 1 == BATCHES) {
+                                return;
+                            }
+                        }
+                    } else {
+                        for _ in 0..BATCHES {
+                            let Some(batch) = queue.pop() else { return };
+                            for slot in batch {
+                                // SAFETY: the producer took it from this heap and handed it on, once, to us.
+                                unsafe { slot.free(handle, &mut mode) };
+                            }
+                        }
+                    }
+                });
+            }
+            mode
+        };
+        for other in team::run(2 * producers, producers * BATCHES * BATCH, member, drive) {
+            mode.join(other);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! An allocator as a workload sees it: a source of handles that either frees one block at a time or all together.
+
+use std::alloc::Layout;
+use std::panic::panic_any;
+use std::ptr::NonNull;
+
+use allocator_api2::alloc::Allocator;
+
+use crate::allocators::contract::{Bulk, Subject};
+
+/// What a workload runs on. How blocks come back is a constant, so each form compiles to its own loop.
+pub trait Heap {
+    /// The allocator.
+    type Handle<'a>: Allocator + Copy
+    where
+        Self: 'a;
+
+    /// Whether freeing one block makes its memory available again; if not, only [`reset`](Self::reset) does.
+    const FREES: bool;
+
+    /// A handle to the allocator.
+    fn handle(&self) -> Self::Handle<'_>;
+
+    /// Releases everything, where that is how this heap releases; otherwise does nothing.
+    fn reset(&mut self);
+}
+
+/// A subject whose blocks are freed one at a time.
+#[derive(Debug)]
+pub struct Individually<S>(pub S);
+
+/// A subject whose blocks are released all together.
+#[derive(Debug)]
+pub struct Together<S>(pub S);
+
+impl<S: Subject> Heap for Individually<S> {
+    type Handle<'a>
+        = S::Handle<'a>
+    where
+        Self: 'a;
+
+    const FREES: bool = true;
+
+    #[inline(always)]
+    fn handle(&self) -> Self::Handle<'_> {
+        self.0.handle()
+    }
+
+    #[inline(always)]
+    fn reset(&mut self) {}
+}
+
+impl<S: Bulk> Heap for Together<S> {
+    type Handle<'a>
+        = S::Handle<'a>
+    where
+        Self: 'a;
+
+    const FREES: bool = false;
+
+    #[inline(always)]
+    fn handle(&self) -> Self::Handle<'_> {
+        self.0.handle()
+    }
+
+    #[inline(always)]
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
+/// The panic payload of a workload whose allocator said no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused(pub Layout);
+
+/// Allocates; a refusal ends the workload with [`Refused`] as the panic's payload.
+#[inline(always)]
+pub fn take<A: Allocator>(allocator: A, layout: Layout) -> NonNull<u8> {
+    match allocator.allocate(layout) {
+        Ok(block) => block.cast(),
+        Err(_) => refused(layout),
+    }
+}
+
+/// Ends the workload: the allocator refused `layout`.
+#[cold]
+#[inline(never)]
+pub fn refused(layout: Layout) -> ! {
+    panic_any(Refused(layout))
+}
+

@@ -1,0 +1,221 @@
+//! What a workload does with the blocks it gets: touch them, or fill and check them.
+
+use std::hint::black_box;
+use std::ptr::NonNull;
+
+/// How a run of a workload treats its blocks. A type parameter, so that measuring pays nothing for checking.
+pub trait Mode: Send + Sync + Sized {
+    /// Called with each block after it was allocated or resized. Writes to it.
+    ///
+    /// # Safety
+    /// `size` bytes at `block` are writable and belong to the caller.
+    unsafe fn fill(&mut self, block: NonNull<u8>, size: usize);
+
+    /// Called with each filled block before it is freed, and after it moved.
+    ///
+    /// # Safety
+    /// The first `size` bytes at `block` were filled with this `size` and belong to the caller.
+    unsafe fn inspect(&mut self, block: NonNull<u8>, size: usize);
+
+    /// Called with an application's result and what it must be.
+    fn result(&mut self, found: u64, expected: u64);
+
+    /// One for another thread.
+    fn fork(&self) -> Self;
+
+    /// Takes back what another thread's found.
+    fn join(&mut self, other: Self);
+}
+
+/// Bytes between two touches: the smallest page size of our platforms, so that every page of a block is really there.
+const STRIDE: usize = 4096;
+
+/// For measuring: writes the first byte, the last byte and one byte a page.
+///
+/// A block nobody touches measures address arithmetic; one that is wholly written measures `memset`.
+#[derive(Debug, Default)]
+pub struct Touch;
+
+impl Mode for Touch {
+    #[inline(always)]
+    unsafe fn fill(&mut self, block: NonNull<u8>, size: usize) {
+        let start = block.as_ptr();
+        // SAFETY: `size` writable bytes are the caller's promise; every offset below is smaller than `size`.
+        unsafe {
+            let mut offset = 0;
+            while offset < size {
+                start.add(offset).write_volatile(1);
+                offset += STRIDE;
+            }
+            if size > 0 {
+                start.add(size - 1).write_volatile(1);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn inspect(&mut self, _block: NonNull<u8>, _size: usize) {}
+
+    #[inline(always)]
+    fn result(&mut self, found: u64, expected: u64) {
+        assert_eq!(found, expected, "the workload's result is wrong");
+    }
+
+    fn fork(&self) -> Self {
+        Self
+    }
+
+    fn join(&mut self, _other: Self) {}
+}
+
+/// For verifying: writes every byte, and checks every byte before the block goes.
+///
+/// The pattern of a block comes from a serial number that no other block of the run has; it is kept in the block's
+/// first eight bytes. So a block that was handed out twice, moved without its content, or written over by its
+/// allocator's bookkeeping is found out. Blocks under eight bytes carry the low bytes of the number alone.
+#[derive(Debug)]
+pub struct Pattern {
+    next: u64,
+    fault: Option<String>,
+}
+
+/// Serial numbers between two forks: more than a thread ever uses.
+const FORK: u64 = 1 << 40;
+
+impl Pattern {
+    /// A fresh one.
+    pub fn new() -> Self {
+        Self { next: 1, fault: None }
+    }
+
+    /// The first fault that was found.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    fn byte(serial: u64, offset: usize) -> u8 {
+        // The multiplier is 2^64 divided by the golden ratio (Knuth, TAOCP 3, 6.4): neighbours differ in high bits.
+        let mixed = (serial ^ (offset as u64).rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed.to_be_bytes()[0]
+    }
+
+    fn report(&mut self, fault: impl FnOnce() -> String) {
+        if self.fault.is_none() {
+            self.fault = Some(fault());
+        }
+    }
+}
+
+impl Default for Pattern {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Mode for Pattern {
+    unsafe fn fill(&mut self, block: NonNull<u8>, size: usize) {
+        let serial = self.next;
+        self.next += 1;
+        // SAFETY: the caller promises `size` writable bytes; `u8` has no alignment.
+        let bytes = unsafe {
+            block.as_ptr().write_bytes(0, size);
+            std::slice::from_raw_parts_mut(block.as_ptr(), size)
+        };
+        let head = size.min(8);
+        bytes[..head].copy_from_slice(&serial.to_le_bytes()[..head]);
+        for (offset, byte) in bytes.iter_mut().enumerate().skip(head) {
+            *byte = Self::byte(serial, offset);
+        }
+        black_box(bytes);
+    }
+
+    unsafe fn inspect(&mut self, block: NonNull<u8>, size: usize) {
+        if size < 8 {
+            return;
+        }
+        // SAFETY: the caller promises `size` bytes that `fill` initialised.
+        let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr(), size) };
+        let bytes = black_box(bytes);
+        let mut serial = [0; 8];
+        serial.copy_from_slice(&bytes[..8]);
+        let serial = u64::from_le_bytes(serial);
+        if serial == 0 {
+            self.report(|| format!("a block of {size} bytes lost its content (its serial number is gone)"));
+        }
+        for (offset, &byte) in bytes.iter().enumerate().skip(8) {
+            if byte != Self::byte(serial, offset) {
+                self.report(|| format!("a block of {size} bytes lost its content at byte {offset}"));
+                return;
+            }
+        }
+    }
+
+    fn result(&mut self, found: u64, expected: u64) {
+        if found != expected {
+            self.report(|| format!("the result is {found:#x}, it must be {expected:#x}"));
+        }
+    }
+
+    fn fork(&self) -> Self {
+        // Forks are told apart by a process-wide number, so no two threads ever write the same serial.
+        static FORKS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let number = FORKS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Self { next: number * FORK + 1, fault: None }
+    }
+
+    fn join(&mut self, other: Self) {
+        if let Some(fault) = other.fault {
+            self.report(|| fault);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(size: usize) -> (Pattern, Vec<u8>) {
+        let (mut pattern, mut block) = (Pattern::new(), vec![0; size]);
+        let start = NonNull::new(block.as_mut_ptr()).expect("a vector's pointer");
+        // SAFETY: the vector has `size` bytes.
+        unsafe { pattern.fill(start, size) };
+        (pattern, block)
+    }
+
+    fn inspected(mut pattern: Pattern, mut block: Vec<u8>) -> Option<String> {
+        let start = NonNull::new(block.as_mut_ptr()).expect("a vector's pointer");
+        // SAFETY: `filled` initialised the vector's bytes.
+        unsafe { pattern.inspect(start, block.len()) };
+        pattern.fault().map(str::to_owned)
+    }
+
+    #[test]
+    fn an_untouched_block_passes() {
+        let (pattern, block) = filled(100);
+        assert_eq!(inspected(pattern, block), None);
+    }
+
+    #[test]
+    fn any_changed_byte_is_found() {
+        for offset in 0..100 {
+            let (pattern, mut block) = filled(100);
+            block[offset] ^= 0x55;
+            assert!(inspected(pattern, block).is_some(), "byte {offset}");
+        }
+    }
+
+    #[test]
+    fn a_zeroed_block_is_found() {
+        let (pattern, _) = filled(64);
+        assert!(inspected(pattern, vec![0; 64]).expect("a fault").contains("lost its content"));
+    }
+
+    #[test]
+    fn a_fault_of_a_fork_is_taken_back() {
+        let mut pattern = Pattern::new();
+        let mut fork = pattern.fork();
+        fork.result(1, 2);
+        pattern.join(fork);
+        assert!(pattern.fault().expect("a fault").contains("0x1"));
+    }
+}

@@ -1,0 +1,108 @@
+//! `pair`: allocate one block, free it at once.
+
+use std::hint::black_box;
+
+use super::heap::Heap;
+use super::mode::Mode;
+use super::params::{Axis, Params};
+use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::sizes::Sizes;
+use super::slot::Slot;
+use crate::allocators::contract::Demand;
+
+/// One block of `size` bytes at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair {
+    size: usize,
+}
+
+/// Pairs a heap that does not free may do before it is reset: 256 blocks of 64 bytes stay in a first-level cache,
+/// as the one block of a heap that frees does. The reset is inside the clock; it is one store in 256 pairs.
+const STRETCH: usize = 256;
+
+/// Bytes that a stretch or a pass may ask for. At 1 MiB a block, a pass is 64 pairs.
+const PASS_BYTES: usize = 64 << 20;
+
+impl Pair {
+    fn stretch(&self) -> usize {
+        STRETCH.min(PASS_BYTES / self.size)
+    }
+
+    /// Stretches in a pass: sixteen make 4 096 pairs, ten microseconds or more, against which a clock reading of
+    /// 30 ns is nothing. Large blocks take that long in fewer pairs.
+    fn stretches(&self) -> usize {
+        if self.size <= 65_536 { 16 } else { 1 }
+    }
+}
+
+impl Shape for Pair {
+    const FACTS: Facts = Facts {
+        id: "pair",
+        title: "allocate one block, free it at once",
+        family: Family::Basic,
+        why: "The shortest path through an allocator: one block of one size, freed before the next is asked for. \
+              Every temporary in a program does this. The block that comes back is the one just freed, so caches are \
+              as warm as they can be: this is the best case, and a floor for all other workloads.\n\n\
+              An allocator that gives an emptied page back at once, or that leaves its fast path above some size, \
+              shows it here as a jump in the curve over sizes. Large blocks are touched once a page, so above 64 KiB \
+              page faults after returning memory to the system become visible.",
+        operation: "alloc + free",
+        parameters: &[Parameter { name: "size", title: "bytes in the block", axis: Axis::Bytes }],
+    };
+
+    fn cases(scope: Scope) -> Vec<Self> {
+        scope
+            .pick(vec![16, 64, 1024, 4096, 65_536], vec![8, 16, 64, 256, 1024, 4096, 65_536, 1 << 20])
+            .into_iter()
+            .map(|size| Self { size })
+            .collect()
+    }
+
+    fn params(&self) -> Params {
+        Params::default().with("size", self.size)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { mixed_sizes: false, frees: true, threads: false }
+    }
+
+    fn demand(&self) -> Demand {
+        Demand {
+            block: Some(Sizes::layout(self.size)),
+            live_blocks: 1,
+            pass_bytes: self.stretch() * self.size,
+            threads: 1,
+        }
+    }
+}
+
+impl OneThread for Pair {
+    fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, _seed: u64, drive: Drive<'_>) {
+        drive(&mut Pairs { case: *self, heap, mode });
+    }
+}
+
+struct Pairs<'h, H, M> {
+    case: Pair,
+    heap: &'h mut H,
+    mode: &'h mut M,
+}
+
+impl<H: Heap, M: Mode> Body for Pairs<'_, H, M> {
+    fn pass(&mut self, clock: &dyn Clock) -> Pass {
+        let (stretches, stretch) = (self.case.stretches(), self.case.stretch());
+        // The size is not a constant to the compiler, as it is not in `Vec`.
+        let size = black_box(self.case.size as u32);
+        timed(clock, stretches * stretch, || {
+            for _ in 0..stretches {
+                self.heap.reset();
+                let handle = self.heap.handle();
+                for _ in 0..stretch {
+                    let slot = Slot::take(handle, size, self.mode);
+                    // SAFETY: taken from this handle just now, freed once.
+                    unsafe { slot.free(handle, self.mode) };
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,61 @@
+//! A live block: how all workloads take one and give it back.
+
+use std::hint::black_box;
+use std::ptr::NonNull;
+
+use allocator_api2::alloc::Allocator;
+
+use super::heap::take;
+use super::mode::Mode;
+use super::sizes::Sizes;
+
+/// A block and its size; [`Slot::EMPTY`] stands for no block.
+///
+/// Sixteen bytes, so that tables of slots take little of the caches that the blocks want.
+#[derive(Clone, Copy, Debug)]
+pub struct Slot {
+    /// Where it is; dangling if empty.
+    pub block: NonNull<u8>,
+    /// Its size in bytes; its layout is [`Sizes::layout`] of it.
+    pub size: u32,
+}
+
+// SAFETY: a slot is an address and a number; the workload that passes it on passes on the right to use the block.
+unsafe impl Send for Slot {}
+
+impl Slot {
+    /// No block.
+    pub const EMPTY: Self = Self { block: NonNull::dangling(), size: 0 };
+
+    /// Allocates `size` bytes and fills them as `mode` says. The compiler must assume that anybody may look at them.
+    #[inline(always)]
+    pub fn take<A: Allocator, M: Mode>(allocator: A, size: u32, mode: &mut M) -> Self {
+        let block = take(allocator, Sizes::layout(size as usize));
+        // SAFETY: the block has `size` bytes and is ours alone.
+        unsafe { mode.fill(block, size as usize) };
+        Self { block: black_box(block), size }
+    }
+
+    /// Inspects the block's content as `mode` says.
+    ///
+    /// # Safety
+    /// The slot holds a live block that [`Slot::take`] filled with the same kind of `mode`.
+    #[inline(always)]
+    pub unsafe fn inspect<M: Mode>(self, mode: &mut M) {
+        // SAFETY: `take` filled `size` bytes, and the block is still alive (the caller's promise).
+        unsafe { mode.inspect(self.block, self.size as usize) };
+    }
+
+    /// Inspects the block, then frees it.
+    ///
+    /// # Safety
+    /// - The slot holds a live block that [`Slot::take`] had from `allocator`, filled with the same kind of `mode`.
+    /// - No copy of the slot is used for the block afterwards.
+    #[inline(always)]
+    pub unsafe fn free<A: Allocator, M: Mode>(self, allocator: A, mode: &mut M) {
+        // SAFETY: live and filled (the caller's first promise).
+        unsafe { self.inspect(mode) };
+        // SAFETY: it came from this allocator with this layout, and is not used again (the caller's promises).
+        unsafe { allocator.deallocate(self.block, Sizes::layout(self.size as usize)) };
+    }
+}

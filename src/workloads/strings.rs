@@ -1,0 +1,177 @@
+//! `strings`: formatting, pushing and joining text.
+
+use std::alloc::Layout;
+use std::fmt::Write;
+
+use allocator_api2::alloc::{Allocator, System};
+use allocator_api2::vec::Vec;
+
+use super::heap::{Heap, refused};
+use super::mode::Mode;
+use super::params::{Axis, Params};
+use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::table::Table;
+use super::text::Text;
+use crate::allocators::contract::Demand;
+use crate::stats::random::Random;
+
+/// Lines of a report, formatted and joined.
+#[derive(Clone, Copy, Debug)]
+pub struct Strings {
+    capacity: Capacity,
+}
+
+/// Whether texts know how long they will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Capacity {
+    /// They grow from nothing as they are written: several reallocations each.
+    Grown,
+    /// Room is reserved first: one allocation each.
+    Reserved,
+}
+
+/// Lines in a pass: a small report or a page of a web shop.
+const LINES: usize = 256;
+
+/// Room for a line, and more than the longest is.
+const LINE_BYTES: usize = 96;
+
+impl Capacity {
+    const fn id(self) -> &'static str {
+        match self {
+            Self::Grown => "grown",
+            Self::Reserved => "reserved",
+        }
+    }
+}
+
+impl Shape for Strings {
+    const FACTS: Facts = Facts {
+        id: "strings",
+        title: "format, push and join lines of text",
+        family: Family::Applications,
+        why: "Logs, reports, templates, protocols: most programs spend their allocations on short texts. Each line is \
+              made of two temporary texts and kept; at the end all are joined into one and dropped. Texts that grow \
+              from nothing reallocate a few times each; texts with reserved room allocate once.\n\n\
+              Formatting itself takes most of the time and is the same for every allocator, as it is in a program: \
+              the differences here are the ones such a program would see.",
+        operation: "line",
+        parameters: &[Parameter { name: "capacity", title: "room for the text", axis: Axis::Category }],
+    };
+
+    fn cases(_scope: Scope) -> std::vec::Vec<Self> {
+        vec![Self { capacity: Capacity::Grown }, Self { capacity: Capacity::Reserved }]
+    }
+
+    fn params(&self) -> Params {
+        Params::default().with("capacity", self.capacity.id())
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { mixed_sizes: true, frees: false, threads: false }
+    }
+
+    fn demand(&self) -> Demand {
+        // Growing by doubling asks for twice the final size in total; three texts a line, and the joined one.
+        let pass_bytes = 2 * LINES * 4 * (LINE_BYTES + 32) + LINES * size_of::<Text<System>>() * 4;
+        Demand { block: None, live_blocks: LINES + 4, pass_bytes, threads: 1 }
+    }
+}
+
+impl OneThread for Strings {
+    fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
+        let mut random = Random::new(seed);
+        let numbers = Table::new(LINES, |_| random.next_u64());
+        let expected = report(System, &numbers, self.capacity);
+        drive(&mut Report { numbers, capacity: self.capacity, expected, heap, mode });
+    }
+}
+
+struct Report<'h, H, M> {
+    numbers: Table<u64>,
+    capacity: Capacity,
+    /// The checksum under the system's allocator.
+    expected: u64,
+    heap: &'h mut H,
+    mode: &'h mut M,
+}
+
+impl<H: Heap, M: Mode> Body for Report<'_, H, M> {
+    fn pass(&mut self, clock: &dyn Clock) -> Pass {
+        let mut checksum = 0;
+        let pass = timed(clock, LINES, || {
+            checksum = report(self.heap.handle(), &self.numbers, self.capacity);
+            self.heap.reset();
+        });
+        self.mode.result(checksum, self.expected);
+        pass
+    }
+}
+
+/// Builds the lines, joins them, and gives back a checksum of the joined text.
+fn report<A: Allocator + Copy>(allocator: A, numbers: &[u64], capacity: Capacity) -> u64 {
+    let text = |bytes: usize| {
+        let mut text = Text::new_in(allocator);
+        if capacity == Capacity::Reserved {
+            text.reserve(bytes);
+        }
+        text
+    };
+    let mut lines = Vec::new_in(allocator);
+    let reserved = if capacity == Capacity::Reserved { numbers.len() } else { 0 };
+    if lines.try_reserve_exact(reserved).is_err() {
+        refused(Layout::new::<Text<A>>());
+    }
+    for &number in numbers {
+        let (low, high) = (number & 0xFFFF_FFFF, number >> 32);
+        let (mut key, mut value) = (text(24), text(40));
+        // Writing to a text cannot fail: a refusal ends the workload inside.
+        let _ = write!(key, "order-{low}");
+        let _ = write!(value, "{}.{:02} EUR", high / 100, high % 100);
+        let mut line = text(LINE_BYTES);
+        line.push_str(key.as_str());
+        line.push_str(": ");
+        line.push_str(value.as_str());
+        line.push_str(if number % 3 == 0 { ", paid, shipped and closed" } else { ", open" });
+        if lines.try_reserve(1).is_err() {
+            refused(Layout::new::<Text<A>>());
+        }
+        lines.push(line);
+    }
+    let mut joined = text(lines.iter().map(|line: &Text<A>| line.as_bytes().len() + 1).sum());
+    for line in &lines {
+        joined.push_str(line.as_str());
+        joined.push_str("\n");
+    }
+    checksum(joined.as_bytes())
+}
+
+/// FNV-1a over 64-bit words (the published 64-bit constants), the rest byte by byte.
+fn checksum(bytes: &[u8]) -> u64 {
+    const PRIME: u64 = 0x0000_0100_0000_01B3;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash = words.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, word| {
+        (hash ^ u64::from_le_bytes(*word)).wrapping_mul(PRIME)
+    });
+    rest.iter().fold(hash, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_build_the_same_text() {
+        let numbers: std::vec::Vec<u64> = (0..100).map(|number| number * 0x1234_5678_9ABC).collect();
+        assert_eq!(
+            report(System, &numbers, Capacity::Grown),
+            report(System, &numbers, Capacity::Reserved)
+        );
+    }
+
+    #[test]
+    fn another_text_has_another_checksum() {
+        assert_ne!(report(System, &[1, 2, 3], Capacity::Grown), report(System, &[1, 2, 4], Capacity::Grown));
+        assert_ne!(checksum(b"abcdefgh1"), checksum(b"abcdefgh2"));
+    }
+}

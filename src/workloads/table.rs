@@ -1,0 +1,89 @@
+//! Tables made before the clock starts, in memory that no allocator under test gave.
+
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+use crate::allocators::pages;
+
+/// A fixed slice straight from the operating system, every page touched.
+///
+/// A `Vec` would take its memory from the global allocator, which is the one under test: it would change the heap that
+/// is being measured, and its first use of fresh pages would fault inside the clock.
+#[derive(Debug)]
+pub struct Table<T: Copy> {
+    /// `length` initialised elements, page-aligned; dangling if the table is empty.
+    start: NonNull<T>,
+    length: usize,
+    /// What was mapped; 0 if nothing was.
+    bytes: usize,
+}
+
+impl<T: Copy> Table<T> {
+    /// A table of `length` elements, made in order.
+    ///
+    /// # Panics
+    /// If the operating system has no memory for it: there is nothing to measure then.
+    pub fn new(length: usize, mut element: impl FnMut(usize) -> T) -> Self {
+        const { assert!(align_of::<T>() <= pages::PAGE, "a mapping is aligned to a page") };
+        let bytes = length.checked_mul(size_of::<T>()).expect("a table fits the address space");
+        let start = match bytes {
+            0 => NonNull::dangling(),
+            _ => pages::map(bytes).expect("memory for the harness's tables").cast::<T>(),
+        };
+        for index in 0..length {
+            // SAFETY: `index < length`, and the mapping holds `length` elements at an address aligned to a page.
+            unsafe { start.add(index).write(element(index)) };
+        }
+        Self { start, length, bytes }
+    }
+}
+
+impl<T: Copy> Deref for Table<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: `length` elements at `start` were written by `new`; the table owns them and `&self` guards them.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl<T: Copy> DerefMut for Table<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`; `&mut self` makes the reference the only one.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
+    }
+}
+
+impl<T: Copy> Drop for Table<T> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            // SAFETY: the mapping came from `pages::map` with this size, elements need no drop (`T: Copy`), and no
+            // borrow of the table outlives it.
+            unsafe { pages::unmap(self.start.cast(), self.bytes) };
+        }
+    }
+}
+
+// SAFETY: a table owns its elements alone, as a boxed slice does.
+unsafe impl<T: Copy + Send> Send for Table<T> {}
+// SAFETY: a shared table gives out shared elements only, as a boxed slice does.
+unsafe impl<T: Copy + Sync> Sync for Table<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_holds_what_was_put_in() {
+        let mut table = Table::new(5_000, |index| index as u64);
+        table[7] = 70;
+        assert_eq!(table.len(), 5_000);
+        assert_eq!(table[..9], [0, 1, 2, 3, 4, 5, 6, 70, 8]);
+        assert_eq!(table[4_999], 4_999);
+    }
+
+    #[test]
+    fn an_empty_table_maps_nothing() {
+        assert!(Table::new(0, |_| 0_u8).is_empty());
+    }
+}

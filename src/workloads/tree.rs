@@ -1,0 +1,155 @@
+//! `tree`: build and drop binary trees of mixed depth.
+
+use std::alloc::Layout;
+
+use allocator_api2::alloc::{Allocator, System};
+use allocator_api2::boxed::Box;
+
+use super::heap::{Heap, refused};
+use super::mode::Mode;
+use super::params::Params;
+use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Pass, Scope, Shape, timed};
+use super::table::Table;
+use crate::allocators::contract::Demand;
+use crate::stats::random::Random;
+
+/// One long-lived tree and many short-lived ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Tree;
+
+/// Levels of the tree that lives through the pass: 4 095 nodes.
+const LONG_LIVED: u32 = 12;
+
+/// Levels of the trees that come and go: 15 to 511 nodes.
+const SHORT_LIVED: std::ops::RangeInclusive<u32> = 4..=9;
+
+/// Trees that come and go in a pass.
+const TREES: usize = 48;
+
+/// Room for one node under any allocator: two owners of at most two words each, the value, rounded up.
+const NODE_BYTES: usize = 64;
+
+/// A node owns its children; the handle that frees them travels in the owner.
+struct Node<A: Allocator> {
+    children: Option<(Box<Node<A>, A>, Box<Node<A>, A>)>,
+    value: u64,
+}
+
+impl Shape for Tree {
+    const FACTS: Facts = Facts {
+        id: "tree",
+        title: "build and drop binary trees of mixed depth",
+        family: Family::Applications,
+        why: "Syntax trees, indices, scene graphs: many small nodes that own each other. While one large tree lives, \
+              smaller ones are built, summed and dropped, node by node, in the order of recursion. Nodes are one size, so \
+              a pool can serve them; an arena makes dropping free, and releases everything when the large tree goes.\n\n\
+              Summing walks every node: an allocator that puts a parent next to its children makes the walk cheaper.",
+        operation: "node",
+        parameters: &[],
+    };
+
+    fn cases(_scope: Scope) -> Vec<Self> {
+        vec![Self]
+    }
+
+    fn params(&self) -> Params {
+        Params::default()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { mixed_sizes: false, frees: false, threads: false }
+    }
+
+    fn demand(&self) -> Demand {
+        let (long, short) = (nodes(LONG_LIVED), nodes(*SHORT_LIVED.end()));
+        Demand {
+            block: Some(Layout::from_size_align(NODE_BYTES, 8).expect("a small layout")),
+            live_blocks: long + short,
+            pass_bytes: (long + TREES * short) * NODE_BYTES,
+            threads: 1,
+        }
+    }
+}
+
+impl OneThread for Tree {
+    fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
+        let mut random = Random::new(seed);
+        let span = u64::from(SHORT_LIVED.end() - SHORT_LIVED.start() + 1);
+        let depths = Table::new(TREES, |_| SHORT_LIVED.start() + random.below(span) as u32);
+        let operations = nodes(LONG_LIVED) + depths.iter().map(|&depth| nodes(depth)).sum::<usize>();
+        let expected = forest(System, &depths);
+        drive(&mut Forest { depths, operations, expected, heap, mode });
+    }
+}
+
+struct Forest<'h, H, M> {
+    depths: Table<u32>,
+    operations: usize,
+    /// The sum under the system's allocator.
+    expected: u64,
+    heap: &'h mut H,
+    mode: &'h mut M,
+}
+
+impl<H: Heap, M: Mode> Body for Forest<'_, H, M> {
+    fn pass(&mut self, clock: &dyn Clock) -> Pass {
+        let mut sum = 0;
+        let pass = timed(clock, self.operations, || {
+            sum = forest(self.heap.handle(), &self.depths);
+            self.heap.reset();
+        });
+        self.mode.result(sum, self.expected);
+        pass
+    }
+}
+
+/// Nodes of a full tree of so many levels.
+const fn nodes(levels: u32) -> usize {
+    (1 << levels) - 1
+}
+
+fn forest<A: Allocator + Copy>(allocator: A, depths: &[u32]) -> u64 {
+    let long_lived = build(allocator, LONG_LIVED, 1);
+    let mut sum = 0_u64;
+    for (&depth, number) in depths.iter().zip(2..) {
+        let tree = build(allocator, depth, number);
+        sum = sum.rotate_left(1).wrapping_add(total(&tree));
+    }
+    sum.wrapping_add(total(&long_lived))
+}
+
+fn build<A: Allocator + Copy>(allocator: A, levels: u32, value: u64) -> Box<Node<A>, A> {
+    let children = (levels > 1).then(|| {
+        let left = build(allocator, levels - 1, 2 * value);
+        (left, build(allocator, levels - 1, 2 * value + 1))
+    });
+    match Box::try_new_in(Node { children, value }, allocator) {
+        Ok(node) => node,
+        Err(_) => refused(Layout::new::<Node<A>>()),
+    }
+}
+
+fn total<A: Allocator>(node: &Node<A>) -> u64 {
+    match &node.children {
+        None => node.value,
+        Some((left, right)) => node.value.wrapping_add(total(left)).wrapping_add(total(right)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_holds_every_number_once() {
+        // Numbered like a binary heap from 1, a full tree of five levels holds 1 to 31.
+        assert_eq!(total(&build(System, 5, 1)), (1..=31).sum::<u64>());
+        assert_eq!(nodes(5), 31);
+    }
+
+    #[test]
+    fn a_node_fits_the_room_that_a_pool_is_asked_for() {
+        assert!(size_of::<Node<&System>>() <= NODE_BYTES);
+        assert!(size_of::<Node<System>>() <= NODE_BYTES);
+    }
+}
