@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use allocmark::results::record::Record;
-use allocmark::results::{criterion, wire};
+use allocmark::results::{import, wire};
 use assert_cmd::Command;
 use assert_cmd::cargo::cargo_bin;
 
@@ -77,7 +77,7 @@ fn tree() -> PathBuf {
 }
 
 fn record() -> Record {
-    criterion::import_tree(&tree()).unwrap()
+    import::import_tree(&tree()).unwrap()
 }
 
 fn good() -> String {

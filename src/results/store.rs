@@ -207,7 +207,7 @@ fn id_in_name(path: &Path) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::criterion::import_tree;
+    use crate::results::import::import_tree;
 
     fn record() -> Record {
         let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/criterion-tree");

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_tree_holds_every_number_once() {
         // Numbered like a binary heap from 1, a full tree of five levels holds 1 to 31.
-        assert_eq!(total(&build(System, 5, 1)), (1..=31).sum());
+        assert_eq!(total(&build(System, 5, 1)), (1..=31).sum::<u64>());
         assert_eq!(nodes(5), 31);
     }
 
