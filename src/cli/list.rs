@@ -15,7 +15,9 @@ use crate::workloads::shape::{Profile, Scope};
 /// Lists what a profile measures: each allocator with its contract class, each workload with its cases, and each pair
 /// that cannot run with its reason. The JSON uses the words of a record: `allocators`, `workloads`, `cells`, `absent`.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Example:\n  allocmark list --profile quick\n  allocmark list --format json | jq '.absent[0]'")]
+#[command(
+    after_long_help = "Example:\n  allocmark list --profile quick\n  allocmark list --format json | jq '.absent[0]'"
+)]
 pub(super) struct Flags {
     /// The profile whose cases to list
     #[arg(long, value_name = "PROFILE", default_value = "standard", value_parser = super::profile)]
@@ -93,7 +95,13 @@ fn text(scope: Scope) -> String {
     // Writing to a string cannot fail.
     for row in crate::allocators::list::all() {
         let note = row.compiled.err().map(|reason| format!(" ({reason})")).unwrap_or_default();
-        let _ = writeln!(text, "  {:<10} {:<11} {}{note}", row.facts.id, row.contract.class.id(), row.facts.title);
+        let _ = writeln!(
+            text,
+            "  {:<10} {:<11} {}{note}",
+            row.facts.id,
+            row.contract.class.id(),
+            row.facts.title
+        );
     }
     let pairs = matrix::pairs(scope);
     let _ = writeln!(text, "\nWorkloads and their cases in the profile {}", scope.profile.id());

@@ -104,7 +104,8 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// The profile of that name, for flags.
 fn profile(name: &str) -> Result<Profile, String> {
-    Profile::named(name).ok_or_else(|| format!("expected one of {}", Profile::ALL.map(Profile::id).join(", ")))
+    Profile::named(name)
+        .ok_or_else(|| format!("expected one of {}", Profile::ALL.map(Profile::id).join(", ")))
 }
 
 /// A line of data, on standard output.

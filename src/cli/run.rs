@@ -137,7 +137,11 @@ fn measure(
     let filter = filter(&header.allocator_filter, &header.workload_filter)?;
     let cases = plan::cases(&built.executables, &filter);
     if cases.is_empty() {
-        return Err(RunError::Nothing { allocator: header.allocator_filter, workload: header.workload_filter }.into());
+        return Err(RunError::Nothing {
+            allocator: header.allocator_filter,
+            workload: header.workload_filter,
+        }
+        .into());
     }
     let cells: usize = cases.iter().map(|case| case.runners.len()).sum();
     let minutes = plan::estimate_seconds(cells, header.effort) as f64 / 60.0;
@@ -148,7 +152,10 @@ fn measure(
         say(format_args!("{cells} cells, {} rounds: about {minutes:.1} minutes", header.effort.rounds));
         return Ok(Exit::Fine);
     }
-    say(format_args!("{}: {cells} cells, {} rounds, about {minutes:.1} minutes", header.id, header.effort.rounds));
+    say(format_args!(
+        "{}: {cells} cells, {} rounds, about {minutes:.1} minutes",
+        header.id, header.effort.rounds
+    ));
     header.warnings.iter().for_each(say);
 
     let directory = partial_directory(&flags.out, &header.id);
@@ -193,7 +200,11 @@ fn measure(
     // The record holds all that the journal does; what cannot be removed is in nobody's way.
     let _ = fs::remove_dir_all(&directory);
     let failed = record.failed.len();
-    say(format_args!("{} cells measured, {} absent, {failed} failed", record.cells.len(), record.absent.len()));
+    say(format_args!(
+        "{} cells measured, {} absent, {failed} failed",
+        record.cells.len(),
+        record.absent.len()
+    ));
     print(path.display())?;
     Ok(if failed == 0 { Exit::Fine } else { Exit::Incomplete })
 }
@@ -218,7 +229,8 @@ fn unbuilt(
                 .into_iter()
                 .filter(|(other, _, _)| other.facts.id == row.facts.id)
                 .map(|(_, case, verdict)| {
-                    let reason = verdict.err().unwrap_or_else(|| "no bench executable was built for it".to_owned());
+                    let reason =
+                        verdict.err().unwrap_or_else(|| "no bench executable was built for it".to_owned());
                     (CaseName::from(&case), reason)
                 })
                 .collect();
@@ -257,7 +269,8 @@ fn unchanged(header: &Header, built: &Built) -> Result<(), RunError> {
 /// The short git revision, and whether tracked files have changes; `None` outside a repository.
 fn revision() -> Option<(String, bool)> {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        let output =
+            Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let revision = git(&["rev-parse", "--short=9", "HEAD"])?;
@@ -281,5 +294,6 @@ fn command_line() -> String {
 /// A bar on standard error with the time left; nothing where that is not a terminal.
 fn progress_bar() -> ProgressBar {
     let style = "{bar:30} {pos}/{len} processes, {elapsed} gone, {eta} left";
-    ProgressBar::new(1).with_style(ProgressStyle::with_template(style).expect("a template without unknown keys"))
+    ProgressBar::new(1)
+        .with_style(ProgressStyle::with_template(style).expect("a template without unknown keys"))
 }

@@ -8,10 +8,10 @@ use indicatif::ProgressBar;
 use regex::Regex;
 
 use super::{Exit, print, say};
+use crate::harness::run::RunError;
 use crate::harness::run::build;
 use crate::harness::run::drive::{Executor, Processes};
 use crate::harness::run::plan::{self, Filter};
-use crate::harness::run::RunError;
 use crate::workloads::shape::Profile;
 
 /// Run every cell once and check its content

@@ -117,7 +117,8 @@ impl Bench {
 
     /// For the driver: one cell, its outcome in a file.
     fn measure_one(&self, bound: &Bound, seed: u64, name: &str, outcome: &std::path::Path) -> ExitCode {
-        let Some(cell) = bound.cells.iter().find(|cell| CaseName::from(&cell.case).to_string() == name) else {
+        let Some(cell) = bound.cells.iter().find(|cell| CaseName::from(&cell.case).to_string() == name)
+        else {
             eprintln!("{} has no cell named {name}; {} lists them", self.facts.id, protocol::DESCRIBE);
             return ExitCode::from(2);
         };

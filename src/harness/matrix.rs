@@ -37,7 +37,8 @@ pub fn fits(contract: &Contract, case: &Case) -> Result<(), String> {
         return Err("the workload uses several threads, and this allocator belongs to one".to_owned());
     }
     if needs.mixed_sizes && !contract.mixed_sizes {
-        return Err("the workload asks for blocks of many sizes, and this allocator has blocks of one size".to_owned());
+        return Err("the workload asks for blocks of many sizes, and this allocator has blocks of one size"
+            .to_owned());
     }
     // The control is reset between passes instead, off the clock: it only has to be cheap.
     if needs.frees && !contract.frees && !control {
@@ -96,7 +97,10 @@ pub fn pairs(scope: Scope) -> Vec<(Row, Case, Result<(), String>)> {
         };
         (row, case.clone(), verdict)
     };
-    list::all().into_iter().flat_map(|row| cases.iter().map(move |case| pair(row, case)).collect::<Vec<_>>()).collect()
+    list::all()
+        .into_iter()
+        .flat_map(|row| cases.iter().map(move |case| pair(row, case)).collect::<Vec<_>>())
+        .collect()
 }
 
 #[cfg(test)]
@@ -113,7 +117,8 @@ mod tests {
     fn no_two_cases_share_workload_and_parameters() {
         for scope in [QUICK, FULL] {
             let cases = cases(scope);
-            let names: BTreeSet<_> = cases.iter().map(|case| (case.workload.id, case.params.clone())).collect();
+            let names: BTreeSet<_> =
+                cases.iter().map(|case| (case.workload.id, case.params.clone())).collect();
             assert_eq!(names.len(), cases.len());
         }
     }

@@ -67,7 +67,9 @@ pub fn reallocation(claimed: &'static (dyn GlobalAlloc + Sync)) -> Result<String
     if found {
         Ok("a block freed through Global came back from the allocator itself".to_owned())
     } else {
-        Err(format!("a block freed through Global did not come back from the claimed allocator in {tries} tries"))
+        Err(format!(
+            "a block freed through Global did not come back from the claimed allocator in {tries} tries"
+        ))
     }
 }
 

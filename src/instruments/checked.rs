@@ -121,7 +121,8 @@ impl<S: Subject> Checked<S> {
         // SAFETY: the new block has at least `kept` bytes (`admit` checked), which came from the old one.
         let after = fingerprint(unsafe { std::slice::from_raw_parts(moved.cast::<u8>().as_ptr(), kept) });
         if before != after {
-            self.ledger().report(Some(format!("a block of {kept} bytes lost its content when it was resized")));
+            self.ledger()
+                .report(Some(format!("a block of {kept} bytes lost its content when it was resized")));
         }
         Ok(moved)
     }
@@ -129,7 +130,8 @@ impl<S: Subject> Checked<S> {
 
 impl Ledger {
     fn overlapping(&self, address: usize, size: usize) -> Option<(usize, Layout)> {
-        let below = self.live.range(..address).next_back().filter(|(at, theirs)| *at + theirs.size() > address);
+        let below =
+            self.live.range(..address).next_back().filter(|(at, theirs)| *at + theirs.size() > address);
         let above = self.live.range(address..).next().filter(|(at, _)| **at < address + size);
         below.or(above).map(|(at, theirs)| (*at, *theirs))
     }
@@ -186,7 +188,8 @@ unsafe impl<S: Subject> Allocator for &Checked<S> {
         // SAFETY: a zeroed block has `layout.size()` initialised bytes (`admit` checked the length).
         let bytes = unsafe { std::slice::from_raw_parts(block.cast::<u8>().as_ptr(), layout.size()) };
         if let Some(offset) = bytes.iter().position(|&byte| byte != 0) {
-            self.ledger().report(Some(format!("byte {offset} of a zeroed block of {} is not zero", bytes.len())));
+            self.ledger()
+                .report(Some(format!("byte {offset} of a zeroed block of {} is not zero", bytes.len())));
         }
         Ok(block)
     }

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::metric::Metric;
 use super::record::{
-    Absent, Allocator, Cell, Checks, Failed, FailureKind, Machine, Measured, Overhead, Parameter, Place, Profile,
-    Record, ServedBy, Tool, Workload,
+    Absent, Allocator, Cell, Checks, Failed, FailureKind, Machine, Measured, Overhead, Parameter, Place,
+    Profile, Record, ServedBy, Tool, Workload,
 };
 use crate::allocators::contract::Class;
 use crate::harness::protocol::{self, CaseName, Outcome};
+use crate::harness::run::CellName;
 use crate::harness::run::build::Built;
 use crate::harness::run::drive::State;
 use crate::harness::run::journal::{Failure, Header};
 use crate::harness::run::plan::PlannedCase;
-use crate::harness::run::CellName;
 use crate::stats;
 
 /// The probability with which an interval covers the true median, at least.
@@ -35,8 +35,10 @@ pub fn record(
     let descriptions: Vec<_> = built.executables.iter().map(|executable| &executable.description).collect();
     let shown = |index: &usize| measuring.contains(index);
 
-    let mut allocators: Vec<Allocator> =
-        (0..descriptions.len()).filter(shown).map(|index| allocator(&descriptions[index].allocator)).collect();
+    let mut allocators: Vec<Allocator> = (0..descriptions.len())
+        .filter(shown)
+        .map(|index| allocator(&descriptions[index].allocator))
+        .collect();
     let mut absent: Vec<Absent> = Vec::new();
     for index in (0..descriptions.len()).filter(shown) {
         let id = &descriptions[index].allocator.id;
@@ -116,8 +118,10 @@ fn cells(cases: &[PlannedCase], built: &Built, state: &State) -> Vec<Cell> {
 
 /// Median and sign-test interval of one value a round.
 fn measured(replicates: Vec<f64>) -> Measured {
-    let value = stats::median(&replicates).expect("a cell is entered with its first value, and values are finite");
-    let interval = stats::sign_test_interval(&replicates, CONFIDENCE).map(|interval| (interval.low, interval.high));
+    let value =
+        stats::median(&replicates).expect("a cell is entered with its first value, and values are finite");
+    let interval =
+        stats::sign_test_interval(&replicates, CONFIDENCE).map(|interval| (interval.low, interval.high));
     Measured { value, interval, replicates }
 }
 
@@ -129,7 +133,9 @@ fn failed(cell: &CellName, failure: &Failure) -> Failed {
             (FailureKind::OutOfMemory, detail)
         }
         Failure::Said(Outcome::Crash(detail)) | Failure::Crash(detail) => (FailureKind::Crash, detail),
-        Failure::Said(Outcome::Served(_)) => (FailureKind::Crash, "it reported success and failed".to_owned()),
+        Failure::Said(Outcome::Served(_)) => {
+            (FailureKind::Crash, "it reported success and failed".to_owned())
+        }
         Failure::TimeLimit(detail) => (FailureKind::TimeLimit, detail),
     };
     Failed { place: place(&cell.case, &cell.allocator), kind, detail }
@@ -137,7 +143,8 @@ fn failed(cell: &CellName, failure: &Failure) -> Failed {
 
 /// For each workload that the control ran, the case in which it weighs most against the fastest general allocator.
 fn overhead(cells: &[Cell], allocators: &[Allocator]) -> Vec<Overhead> {
-    let class_of = |id: &str| allocators.iter().find(|allocator| allocator.id == id).map(|a| a.class.as_str());
+    let class_of =
+        |id: &str| allocators.iter().find(|allocator| allocator.id == id).map(|a| a.class.as_str());
     let time = |cell: &Cell| cell.metrics.get(&Metric::Time).map(|measured| measured.value);
     let mut worst: Vec<Overhead> = Vec::new();
     for control in cells.iter().filter(|cell| class_of(&cell.place.allocator) == Some(Class::Control.id())) {

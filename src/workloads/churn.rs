@@ -3,7 +3,9 @@
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
-use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::shape::{
+    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+};
 use super::sizes::Sizes;
 use super::slot::Slot;
 use super::table::Table;
@@ -40,8 +42,7 @@ impl Shape for Churn {
 
     fn cases(scope: Scope) -> Vec<Self> {
         let mixed = Sizes::LogUniform(16, 1024);
-        let quick =
-            vec![Self { live: 10_000, sizes: Sizes::Fixed(64) }, Self { live: 10_000, sizes: mixed }];
+        let quick = vec![Self { live: 10_000, sizes: Sizes::Fixed(64) }, Self { live: 10_000, sizes: mixed }];
         let mut all = Vec::new();
         for sizes in [Sizes::Fixed(64), mixed, Sizes::InverseSquare(4, 32_768)] {
             for live in [1_000, 10_000, 100_000] {

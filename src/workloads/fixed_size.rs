@@ -6,7 +6,9 @@ use super::batch::Order;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
-use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::shape::{
+    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+};
 use super::sizes::Sizes;
 use super::slot::Slot;
 use super::table::Table;

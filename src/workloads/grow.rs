@@ -9,7 +9,9 @@ use allocator_api2::alloc::Allocator;
 use super::heap::{Heap, refused, take};
 use super::mode::Mode;
 use super::params::{Axis, Params};
-use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::shape::{
+    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+};
 use super::sizes::Sizes;
 use super::table::Table;
 use crate::allocators::contract::Demand;

@@ -38,7 +38,11 @@ impl Shape for Handoff {
               batches of 64 objects between them; a side that must wait sleeps until the queue is half full or half \
               empty. The queue's cost, a lock for each batch, is in the time of every allocator.",
         operation: "alloc + free",
-        parameters: &[Parameter { name: "threads", title: "producers and consumers together", axis: Axis::Threads }],
+        parameters: &[Parameter {
+            name: "threads",
+            title: "producers and consumers together",
+            axis: Axis::Threads,
+        }],
     };
 
     fn cases(scope: Scope) -> Vec<Self> {

@@ -88,4 +88,3 @@ pub fn take<A: Allocator>(allocator: A, layout: Layout) -> NonNull<u8> {
 pub fn refused(layout: Layout) -> ! {
     panic_any(Refused(layout))
 }
-

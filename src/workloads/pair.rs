@@ -5,7 +5,9 @@ use std::hint::black_box;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
-use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::shape::{
+    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+};
 use super::sizes::Sizes;
 use super::slot::Slot;
 use crate::allocators::contract::Demand;

@@ -121,14 +121,16 @@ mod tests {
 
     #[test]
     fn every_size_lies_within_the_bounds_of_its_distribution() {
-        for sizes in [Sizes::Uniform(16, 1024), Sizes::LogUniform(16, 1024), Sizes::InverseSquare(4, 32_768)] {
+        for sizes in [Sizes::Uniform(16, 1024), Sizes::LogUniform(16, 1024), Sizes::InverseSquare(4, 32_768)]
+        {
             assert!(drawn(sizes).into_iter().all(|size| size as usize <= sizes.largest()), "{sizes:?}");
         }
     }
 
     #[test]
     fn the_mean_of_many_draws_is_the_mean() {
-        for sizes in [Sizes::Uniform(16, 1024), Sizes::LogUniform(16, 1024), Sizes::InverseSquare(4, 32_768)] {
+        for sizes in [Sizes::Uniform(16, 1024), Sizes::LogUniform(16, 1024), Sizes::InverseSquare(4, 32_768)]
+        {
             let total: u64 = drawn(sizes).into_iter().map(u64::from).sum();
             let ratio = total as f64 / 20_000.0 / sizes.mean();
             assert!((0.8..1.2).contains(&ratio), "{sizes:?}: {ratio}");

@@ -9,7 +9,9 @@ use allocator_api2::vec::Vec;
 use super::heap::{Heap, refused};
 use super::mode::Mode;
 use super::params::{Axis, Params};
-use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed};
+use super::shape::{
+    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+};
 use super::table::Table;
 use super::text::Text;
 use crate::allocators::contract::Demand;
@@ -163,10 +165,7 @@ mod tests {
     #[test]
     fn both_forms_build_the_same_text() {
         let numbers: std::vec::Vec<u64> = (0..100).map(|number| number * 0x1234_5678_9ABC).collect();
-        assert_eq!(
-            report(System, &numbers, Capacity::Grown),
-            report(System, &numbers, Capacity::Reserved)
-        );
+        assert_eq!(report(System, &numbers, Capacity::Grown), report(System, &numbers, Capacity::Reserved));
     }
 
     #[test]

@@ -224,6 +224,15 @@ mod tests {
     #[test]
     #[should_panic(expected = "the driver gives up")]
     fn a_panic_of_the_driver_sends_the_members_home() {
-        run(2, 1, |_, laps| while laps.next() { laps.time(|| ()) }, &mut |_| panic!("the driver gives up"));
+        run(
+            2,
+            1,
+            |_, laps| {
+                while laps.next() {
+                    laps.time(|| ())
+                }
+            },
+            &mut |_| panic!("the driver gives up"),
+        );
     }
 }

@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 
 use crate::stats;
 
-
 /// Why a criterion directory was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -195,4 +194,3 @@ pub fn find_benchmarks(root: &Path) -> Result<Found, ImportError> {
     found.unfinished.sort();
     Ok(found)
 }
-

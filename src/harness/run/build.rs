@@ -57,8 +57,11 @@ pub fn build(directory: &Path, features: &str, profile: &str) -> Result<Built, R
     if !output.status.success() {
         return Err(failed(output.status.to_string()));
     }
-    let messages: Vec<Value> =
-        output.stdout.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let messages: Vec<Value> = output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter_map(|line| serde_json::from_slice(line).ok())
+        .collect();
     let benches: Vec<&Value> = messages.iter().filter(|message| is_bench(message)).collect();
     let versions = versions(directory);
 
@@ -163,7 +166,9 @@ fn settings(profile: &Value, directory: &Path) -> BTreeMap<String, String> {
     let manifest = fs::read_to_string(directory.join("Cargo.toml")).unwrap_or_default();
     let manifest = manifest.parse::<toml::Table>().unwrap_or_default();
     let stated = |key: &str| {
-        ["bench", "release"].iter().find_map(|name| Some(manifest.get("profile")?.get(name)?.get(key)?.to_string()))
+        ["bench", "release"]
+            .iter()
+            .find_map(|name| Some(manifest.get("profile")?.get(name)?.get(key)?.to_string()))
     };
     settings.insert("codegen-units".to_owned(), stated("codegen-units").unwrap_or_else(|| "16".to_owned()));
     settings.insert("lto".to_owned(), stated("lto").unwrap_or_else(|| "false".to_owned()));

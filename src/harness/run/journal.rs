@@ -147,9 +147,13 @@ impl Journal {
             }
             let wrong = |problem: String| RunError::Journal { path: path.clone(), line: number, problem };
             if header.is_none() {
-                let read: Header = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+                let read: Header =
+                    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
                 if read.journal != VERSION {
-                    return Err(wrong(format!("journal version {}, this version writes {VERSION}", read.journal)));
+                    return Err(wrong(format!(
+                        "journal version {}, this version writes {VERSION}",
+                        read.journal
+                    )));
                 }
                 header = Some(read);
             } else {

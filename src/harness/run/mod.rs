@@ -51,7 +51,9 @@ pub enum RunError {
         built: usize,
     },
     /// The filters leave nothing.
-    #[error("no cell is left by --allocator {allocator:?} and --workload {workload:?}; `allocmark list` shows what there is")]
+    #[error(
+        "no cell is left by --allocator {allocator:?} and --workload {workload:?}; `allocmark list` shows what there is"
+    )]
     Nothing {
         /// The filter.
         allocator: String,
@@ -69,7 +71,9 @@ pub enum RunError {
         problem: String,
     },
     /// The code changed since the run began: its two halves would not be one record.
-    #[error("the run {id} cannot go on: {what} changed since it began; check out what it was begun with, or begin anew")]
+    #[error(
+        "the run {id} cannot go on: {what} changed since it began; check out what it was begun with, or begin anew"
+    )]
     Changed {
         /// The run.
         id: String,

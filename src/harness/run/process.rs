@@ -90,7 +90,9 @@ fn words(status: ExitStatus) -> String {
     match status.signal() {
         Some(libc::SIGSEGV) => "killed by signal 11 (segmentation fault)".to_owned(),
         Some(libc::SIGABRT) => "killed by signal 6 (abort)".to_owned(),
-        Some(libc::SIGKILL) => "killed by signal 9 (somebody's kill, or the system was out of memory)".to_owned(),
+        Some(libc::SIGKILL) => {
+            "killed by signal 9 (somebody's kill, or the system was out of memory)".to_owned()
+        }
         Some(signal) => format!("killed by signal {signal}"),
         None => status.to_string(),
     }
