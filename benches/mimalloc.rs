@@ -9,11 +9,11 @@ use allocmark::harness::bench;
 static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    bench::general(&FACTS, &GLOBAL).library(version).main()
+    bench::general(&FACTS, &GLOBAL).library(library).main()
 }
 
 /// What the C library says of itself: one number, two digits for each part after the first.
-fn version() -> String {
+fn library() -> String {
     // SAFETY: the function reads a constant and has no preconditions.
     let version = unsafe { libmimalloc_sys::mi_version() };
     format!("mimalloc {}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
