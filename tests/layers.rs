@@ -1,0 +1,134 @@
+//! The layers of `src/` import downwards only, and the lists are complete.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use allocmark::allocators::list;
+use allocmark::harness::matrix;
+use allocmark::workloads::shape::{Profile, Scope};
+
+/// Bottom first. A module may use those of its own rank and below.
+const LAYERS: [&[&str]; 7] = [
+    &["units", "stats"],
+    &["allocators", "instruments"],
+    &["workloads"],
+    &["harness"],
+    &["results"],
+    &["report"],
+    &["cli"],
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The module of a file, as the first name below `src/`.
+fn module(file: &Path) -> String {
+    let inside = file.strip_prefix(root().join("src")).unwrap();
+    inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+fn rank(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// The modules that the code of a file names through `crate::`. Documentation may point anywhere.
+fn imports(code: &str) -> BTreeSet<String> {
+    let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let named = code.flat_map(|line| line.split("crate::").skip(1).map(str::to_owned).collect::<Vec<_>>());
+    let first = |path: String| path.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned();
+    named.map(first).collect()
+}
+
+#[test]
+fn no_module_uses_a_layer_above_its_own() {
+    let mut upward = Vec::new();
+    for file in rust_files(&root().join("src")) {
+        let Some(own) = rank(&module(&file)) else { continue };
+        for import in imports(&fs::read_to_string(&file).unwrap()) {
+            if rank(&import).is_some_and(|theirs| theirs > own) {
+                upward.push(format!("{} uses crate::{import}", file.display()));
+            }
+        }
+    }
+    assert!(upward.is_empty(), "{upward:#?}");
+}
+
+#[test]
+fn an_upward_import_would_be_seen() {
+    let found = imports("use crate::cli::run;\n// crate::report is only spoken of\nlet x = crate::units::Nanos(1.0);");
+    assert_eq!(found, BTreeSet::from(["cli".to_owned(), "units".to_owned()]));
+}
+
+#[test]
+fn the_report_never_imports_the_allocators() {
+    for file in rust_files(&root().join("src/report")) {
+        let imports = imports(&fs::read_to_string(&file).unwrap());
+        assert!(!imports.contains("allocators"), "{}", file.display());
+    }
+}
+
+#[test]
+fn every_allocator_has_its_file_its_bench_and_its_entry_and_none_is_left_over() {
+    let listed: BTreeSet<String> = list::all().iter().map(|row| row.facts.id.to_owned()).collect();
+    let benches: BTreeSet<String> = rust_files(&root().join("benches"))
+        .iter()
+        .map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(listed, benches, "rows of the list and files of benches/");
+
+    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let entries: BTreeSet<String> = manifest["bench"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["name"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(listed, entries, "rows of the list and [[bench]] entries of Cargo.toml");
+
+    for id in &listed {
+        let name = id.replace('-', "_");
+        let folder = root().join("src/allocators");
+        let there = folder.join(format!("{name}.rs")).exists() || folder.join(name).join("mod.rs").exists();
+        assert!(there, "src/allocators has no file for {id}");
+    }
+}
+
+#[test]
+fn every_workload_that_is_written_is_listed() {
+    let written = rust_files(&root().join("src/workloads"))
+        .iter()
+        .filter(|file| fs::read_to_string(file).unwrap().contains("\nimpl Shape for "))
+        .count();
+    let cases = matrix::cases(Scope { profile: Profile::Full, cpus: 2 });
+    let listed: BTreeSet<&str> = cases.iter().map(|case| case.workload.id).collect();
+    assert_eq!(written, listed.len(), "files with `impl Shape for`, and workloads with cases: {listed:?}");
+}
+
+#[test]
+fn the_allocators_alone_depend_on_two_crates() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--no-default-features", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let names: BTreeSet<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, BTreeSet::from(["allocmark", "allocator-api2", "libc"]));
+}

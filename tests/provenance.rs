@@ -1,0 +1,40 @@
+//! The proof of who serves, in a process whose global allocator is not the system's.
+
+use allocmark::allocators::slab::Slab;
+use allocmark::harness::provenance;
+
+#[global_allocator]
+static GLOBAL: Slab = Slab::new();
+
+static SYSTEM: std::alloc::System = std::alloc::System;
+
+#[test]
+fn the_global_allocator_is_recognised() {
+    let method = provenance::reallocation(&GLOBAL).expect("slab serves this process");
+    assert!(method.contains("came back"), "{method}");
+}
+
+#[test]
+fn another_allocator_than_the_claimed_one_is_caught() {
+    let reason = provenance::reallocation(&SYSTEM).expect_err("the system's allocator does not serve this process");
+    assert!(reason.contains("did not come back"), "{reason}");
+}
+
+#[test]
+fn a_bench_that_claims_the_wrong_allocator_fails_in_every_cell() {
+    use allocmark::allocators::contract::Contract;
+    use allocmark::allocators::global::GlobalSubject;
+    use allocmark::harness::binding::{self, Fault, Proof};
+    use allocmark::workloads::shape::{Profile, Scope, WallClock};
+
+    let scope = Scope { profile: Profile::Smoke, cpus: 2 };
+    let bound = binding::one_by_one_shared::<GlobalSubject>(Contract::GENERAL, scope);
+    for cell in bound.cells.iter().filter(|cell| cell.case.workload.id == "pair") {
+        let mut drive = |body: &mut dyn allocmark::workloads::shape::Body| {
+            body.pass(&WallClock::new());
+        };
+        assert!(cell.measure(1, Proof::Reallocation(&GLOBAL), &mut drive).is_ok());
+        let wrong = cell.measure(1, Proof::Reallocation(&SYSTEM), &mut drive);
+        assert!(matches!(wrong, Err(Fault::WrongAllocator(_))), "{wrong:?}");
+    }
+}

@@ -1,0 +1,143 @@
+//! Verification finds an allocator that is broken, and passes one that is not.
+
+use std::alloc::{Layout, System};
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use allocator_api2::alloc::{AllocError, Allocator};
+use allocmark::allocators::contract::{Contract, Demand, Subject};
+use allocmark::harness::binding::{self, Fault};
+use allocmark::workloads::shape::{Profile, Scope};
+
+/// What a broken allocator does wrong.
+trait Defect: 'static {
+    /// The block that is handed out in place of `block`.
+    fn hand_out(last: &Cell<Option<(NonNull<u8>, Layout)>>, block: NonNull<u8>, layout: Layout) -> NonNull<u8>;
+}
+
+/// The system's allocator with a defect. It frees nothing: a block that was handed out wrongly must not come back to
+/// the system.
+struct Broken<D> {
+    last: Cell<Option<(NonNull<u8>, Layout)>>,
+    defect: std::marker::PhantomData<D>,
+}
+
+impl<D: Defect> Subject for Broken<D> {
+    type Handle<'a> = &'a Self;
+
+    fn for_demand(_demand: &Demand) -> Result<Self, AllocError> {
+        Ok(Self { last: Cell::new(None), defect: std::marker::PhantomData })
+    }
+
+    fn handle(&self) -> &Self {
+        self
+    }
+
+    fn owns(&self, _block: NonNull<u8>) -> bool {
+        true
+    }
+}
+
+// SAFETY: it is not an allocator, which is what the tests are about. Every block has at least the asked-for bytes of the
+// system's memory behind it and is never freed, so that the harness touches valid memory until it finds the defect.
+unsafe impl<D: Defect> Allocator for &Broken<D> {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let roomy = Layout::from_size_align(layout.size() + 64, 64.max(layout.align())).map_err(|_| AllocError)?;
+        let block = System.allocate(roomy)?.cast::<u8>();
+        let given = D::hand_out(&self.last, block, layout);
+        self.last.set(Some((given, layout)));
+        Ok(NonNull::slice_from_raw_parts(given, layout.size()))
+    }
+
+    unsafe fn deallocate(&self, _block: NonNull<u8>, _layout: Layout) {}
+}
+
+/// Hands out its last block again if it is large enough.
+struct Overlap;
+
+impl Defect for Overlap {
+    fn hand_out(last: &Cell<Option<(NonNull<u8>, Layout)>>, block: NonNull<u8>, layout: Layout) -> NonNull<u8> {
+        match last.get() {
+            Some((before, old)) if old.size() >= layout.size() => before,
+            _ => block,
+        }
+    }
+}
+
+/// Hands out addresses one byte off.
+struct Misalign;
+
+impl Defect for Misalign {
+    fn hand_out(_: &Cell<Option<(NonNull<u8>, Layout)>>, block: NonNull<u8>, _: Layout) -> NonNull<u8> {
+        // SAFETY: the block has 64 bytes more than were asked for.
+        unsafe { block.add(1) }
+    }
+}
+
+/// Writes its bookkeeping into the last byte of the block before.
+struct Scribble;
+
+impl Defect for Scribble {
+    fn hand_out(last: &Cell<Option<(NonNull<u8>, Layout)>>, block: NonNull<u8>, _: Layout) -> NonNull<u8> {
+        if let Some((before, old)) = last.get().filter(|(_, old)| old.size() > 0) {
+            // SAFETY: the block before has `old.size()` bytes and is never given back to the system.
+            unsafe { before.add(old.size() - 1).write(0xEE) };
+        }
+        block
+    }
+}
+
+/// Does nothing wrong.
+struct Sound;
+
+impl Defect for Sound {
+    fn hand_out(_: &Cell<Option<(NonNull<u8>, Layout)>>, block: NonNull<u8>, _: Layout) -> NonNull<u8> {
+        block
+    }
+}
+
+/// The first fault that verification finds in each case of `workload`.
+fn faults<D: Defect>(workload: &str) -> Vec<Result<(), Fault>> {
+    let contract = Contract { threads: false, ..Contract::GENERAL };
+    let bound = binding::one_by_one::<Broken<D>>(contract, Scope { profile: Profile::Smoke, cpus: 2 });
+    let cells: Vec<_> = bound.cells.iter().filter(|cell| cell.case.workload.id == workload).collect();
+    assert!(!cells.is_empty(), "{workload} has cells");
+    cells.iter().map(|cell| cell.verify(1)).collect()
+}
+
+fn assert_found<D: Defect>(workload: &str, words: &str) {
+    for fault in faults::<D>(workload) {
+        match fault {
+            Err(Fault::WrongAnswer(detail)) => assert!(detail.contains(words), "{workload}: {detail}"),
+            other => panic!("{workload}: {other:?} instead of {words:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_allocator_that_hands_out_a_live_block_is_caught() {
+    for workload in ["batch", "churn", "bulk", "fixed-size", "strings", "tree"] {
+        assert_found::<Overlap>(workload, "overlaps");
+    }
+}
+
+#[test]
+fn an_allocator_that_misaligns_is_caught() {
+    for workload in ["pair", "batch", "churn", "grow", "bulk", "fixed-size", "tree"] {
+        assert_found::<Misalign>(workload, "misaligned");
+    }
+}
+
+#[test]
+fn an_allocator_that_writes_into_live_blocks_is_caught() {
+    for workload in ["batch", "churn", "bulk", "fixed-size"] {
+        assert_found::<Scribble>(workload, "lost its content");
+    }
+}
+
+#[test]
+fn a_sound_allocator_passes() {
+    for workload in ["pair", "batch", "churn", "grow", "bulk", "fixed-size", "strings", "tree"] {
+        assert!(faults::<Sound>(workload).iter().all(Result::is_ok), "{workload}");
+    }
+}
