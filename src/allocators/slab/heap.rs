@@ -16,10 +16,12 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::AtomicBool;
 
+use super::bin::{Bin, no_span};
 use super::class::{CLASSES, Class};
+use super::mark;
 use super::remote::{Inbox, Outbox};
 use super::segment::SegmentRef;
-use super::span::{Block, Span, SpanRef, State, mark};
+use super::span::{Block, SpanRef, State};
 use super::{heaps, huge, reserve, thread};
 
 /// Refills of one heap after which what was kept and not needed is given back. A refill brings about 4 KiB of blocks, so
@@ -54,48 +56,12 @@ pub(super) struct Shared {
     pub(super) taken: AtomicBool,
 }
 
-/// The spans of one class. Full ones are in no list: they come back by themselves.
-pub(super) struct Bin {
-    /// Blocks to allocate next: free ones of the current span, which counts them as live.
-    pub(super) list: Cell<*mut Block>,
-    pub(super) current: Cell<SpanRef>,
-    pub(super) available: Cell<Option<SpanRef>>,
-}
-
-impl Bin {
-    const fn new() -> Self {
-        Self {
-            list: Cell::new(ptr::null_mut()),
-            current: Cell::new(Heap::no_span()),
-            available: Cell::new(None),
-        }
-    }
-
-    /// Takes a block from the list; null if there is none.
-    #[inline]
-    fn pop(&self) -> *mut Block {
-        let block = self.list.get();
-        if !block.is_null() {
-            mark::check_and_clear(block);
-            // SAFETY: blocks on the list are free, and written when they were put there.
-            self.list.set(unsafe { (*block).next });
-        }
-        block
-    }
-}
-
 // SAFETY: everything that is not atomic is used only by the thread that has the heap, which is one at a time: `taken`
 // is acquired and released around it. The placeholder is never changed.
 unsafe impl Sync for Heap {}
 
-/// The placeholders are shared by all threads and never written: there is no block on the span's list to take and no
-/// span below the heap to free into.
-struct NeverWritten<T>(T);
-
-// SAFETY: as the name says.
-unsafe impl<T> Sync for NeverWritten<T> {}
-
-static NO_SPAN: NeverWritten<Span> = NeverWritten(Span::placeholder());
+/// Shared by all threads that have no heap yet, and never written: its bins have no block on their lists and the placeholder
+/// as current span, and no segment names it as owner, so no operation of the fast paths gets as far as a write.
 static NO_HEAP: Heap = Heap::new();
 
 impl Heap {
@@ -127,7 +93,7 @@ impl Heap {
     }
 
     #[inline]
-    fn bin(&self, class: Class) -> &Bin {
+    pub(super) fn bin(&self, class: Class) -> &Bin {
         // SAFETY: a class's index is less than CLASSES by its invariant.
         unsafe { self.bins.get_unchecked(class.index()) }
     }
@@ -144,9 +110,13 @@ impl Heap {
     fn allocate_slowly(&self, class: Class) -> *mut u8 {
         // The most frequent case, kept free of what the others need.
         let bin = self.bin(class);
-        bin.list.set(bin.current.get().take_list());
-        let block = bin.pop();
-        if block.is_null() { self.refill(class).0.cast() } else { block.cast() }
+        let list = bin.current.get().take_list();
+        if list.is_null() {
+            // Among others the placeholder, into which nothing may be written.
+            return self.refill(class).0.cast();
+        }
+        bin.list.set(list);
+        bin.pop().cast()
     }
 
     /// As [`allocate`](Self::allocate), with the first `size` bytes zero.
@@ -232,13 +202,13 @@ impl Heap {
                 return (block, alone && span.is_clean());
             }
             // Full, or the placeholder.
-            self.retire(bin);
-            let Some(next) = self.take_available(bin).or_else(|| self.new_span(class)) else {
+            if let Some(empty) = bin.retire() {
+                self.release_span(empty);
+            }
+            let Some(next) = bin.take_available().or_else(|| self.new_span(class)) else {
                 return (ptr::null_mut(), false);
             };
-            let live = next.countdown();
-            next.enter(State::Current, live + class.shape().pin);
-            bin.current.set(next);
+            bin.serve_from(next);
         }
     }
 
@@ -267,45 +237,19 @@ impl Heap {
                 let shape = span.class().shape();
                 match shape.capacity - shape.wake - left_over {
                     0 => self.release_span(span),
-                    live => self.make_available(bin, span, live),
+                    live => bin.make_available(span, live),
                 }
             }
             State::Available => {
-                self.unlink_available(bin, span);
+                bin.unlink_available(span);
                 self.release_span(span);
             }
             // Not pinned, or the countdown would be 1 at least.
             State::Current => {
-                bin.current.set(Self::no_span());
+                bin.current.set(no_span());
                 self.release_span(span);
             }
             State::Unused => {}
-        }
-    }
-
-    /// Takes the bin's current span out of service.
-    fn retire(&self, bin: &Bin) {
-        let span = bin.current.replace(Self::no_span());
-        if span.state() != State::Current {
-            return;
-        }
-        // What was not allocated goes back to the span.
-        let mut block = bin.list.replace(ptr::null_mut());
-        while !block.is_null() {
-            // SAFETY: a block of the bin's list is a free one.
-            let next = unsafe { (*block).next };
-            // SAFETY: it is a block of the current span that counts as live, and nobody uses it. Whether the countdown
-            // ends is seen below.
-            let _ = unsafe { span.put_back(block) };
-            block = next;
-        }
-        let live = span.live();
-        if live == 0 {
-            self.release_span(span);
-        } else if span.is_full() {
-            span.enter(State::Full, span.class().shape().wake);
-        } else {
-            self.make_available(bin, span, live);
         }
     }
 
@@ -313,54 +257,11 @@ impl Heap {
     pub(super) fn settle(&self) {
         self.idle.set(true);
         self.collect();
-        for bin in &self.bins {
-            self.retire(bin);
+        for empty in self.bins.iter().filter_map(Bin::retire) {
+            self.release_span(empty);
         }
         self.give_up_empty_segments();
         self.purge_before_idle();
-    }
-
-    const fn no_span() -> SpanRef {
-        // SAFETY: a static's header is always there.
-        unsafe { SpanRef::new(&raw const NO_SPAN.0) }
-    }
-
-    /// Blocks that wait in a bin's list. Only for the thread that has the heap.
-    pub(super) fn listed(&self, class: Class) -> usize {
-        let (mut count, mut block) = (0, self.bin(class).list.get());
-        while !block.is_null() {
-            count += 1;
-            // SAFETY: a block of the bin's list is a free one, and nobody else takes from it.
-            block = unsafe { (*block).next };
-        }
-        count
-    }
-
-    fn make_available(&self, bin: &Bin, span: SpanRef, live: u32) {
-        span.enter(State::Available, live);
-        let head = bin.available.replace(Some(span));
-        span.previous.set(None);
-        span.next.set(head);
-        if let Some(head) = head {
-            head.previous.set(Some(span));
-        }
-    }
-
-    fn unlink_available(&self, bin: &Bin, span: SpanRef) {
-        let (previous, next) = (span.previous.take(), span.next.take());
-        match previous {
-            Some(previous) => previous.next.set(next),
-            None => bin.available.set(next),
-        }
-        if let Some(next) = next {
-            next.previous.set(previous);
-        }
-    }
-
-    fn take_available(&self, bin: &Bin) -> Option<SpanRef> {
-        let span = bin.available.get()?;
-        self.unlink_available(bin, span);
-        Some(span)
     }
 }
 

@@ -173,7 +173,7 @@ pub(super) unsafe fn resize(block: *mut u8, align: usize, size: usize) -> *mut u
     };
 
     let mut now_mapped = mapped;
-    if wanted < mapped {
+    if wanted < mapped && size < old_size {
         // SAFETY: the regions behind the block's new end hold nothing that is kept.
         unsafe { unmap(base + wanted, mapped - wanted) };
         now_mapped = wanted;

@@ -31,6 +31,7 @@
 //! assert!(Slab::new().owns(std::ptr::NonNull::from(&words[0]).cast()));
 //! ```
 
+mod bin;
 mod class;
 mod fault;
 mod geometry;
@@ -38,6 +39,8 @@ mod heap;
 mod heaps;
 mod huge;
 pub mod implementation;
+mod interface;
+mod mark;
 mod regions;
 mod remote;
 mod reserve;
@@ -52,8 +55,6 @@ mod walker;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::{self, NonNull};
-
-use allocator_api2::alloc::{AllocError, Allocator};
 
 pub use self::class::CLASSES;
 use self::class::Class;
@@ -85,7 +86,7 @@ pub const FACTS: Facts = Facts {
 ///
 /// In debug builds a block that is freed twice, with another layout, or that is not of this allocator, and a write to a
 /// block after it was freed end the process with a message when they are noticed. Memory exhaustion is null or
-/// [`AllocError`], never a panic.
+/// `AllocError`, never a panic.
 ///
 /// After `fork` the child may allocate and free: no lock is ever waited for. What other threads held at that moment
 /// stays unused in the child. [`statistics`](Self::statistics) must not be called in a child whose parent had several
@@ -222,12 +223,6 @@ fn allocate_huge_zeroed(layout: Layout) -> *mut u8 {
     block
 }
 
-/// The bytes of a block of `layout` that may be used: to the end of its class.
-#[inline]
-fn usable(layout: Layout) -> usize {
-    Class::of(layout).map_or(layout.size(), |class| class.shape().block)
-}
-
 // SAFETY: blocks are disjoint, at least as large and as aligned as requested, and stay valid until they are freed, from
 // any thread; nothing here unwinds.
 unsafe impl GlobalAlloc for Slab {
@@ -252,97 +247,4 @@ unsafe impl GlobalAlloc for Slab {
         // SAFETY: the caller says that `new_size` is valid for this alignment, and that the block is live and of `layout`.
         unsafe { reallocate(block, layout, Layout::from_size_align_unchecked(new_size, layout.align())) }
     }
-}
-
-fn slice_of(block: *mut u8, bytes: usize) -> Result<NonNull<[u8]>, AllocError> {
-    Ok(NonNull::slice_from_raw_parts(NonNull::new(block).ok_or(AllocError)?, bytes))
-}
-
-fn dangling(layout: Layout) -> NonNull<[u8]> {
-    let start = NonNull::new(ptr::without_provenance_mut(layout.align())).unwrap_or(NonNull::dangling());
-    NonNull::slice_from_raw_parts(start, 0)
-}
-
-// SAFETY: all values are the same process-wide heap, so a block may be freed through any of them, moving a value does
-// not move blocks, and blocks stay valid until freed. Every layout between what was requested and the length returned
-// leads to the same class.
-unsafe impl Allocator for Slab {
-    #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if layout.size() == 0 {
-            return Ok(dangling(layout));
-        }
-        slice_of(allocate(layout), usable(layout))
-    }
-
-    #[inline]
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if layout.size() == 0 {
-            return Ok(dangling(layout));
-        }
-        // All of it is zero, also what the caller did not ask for but may use.
-        let whole = usable(layout);
-        // SAFETY: a class's block size is a multiple of every alignment that leads to the class, and fits isize.
-        slice_of(allocate_zeroed(unsafe { Layout::from_size_align_unchecked(whole, layout.align()) }), whole)
-    }
-
-    #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if layout.size() != 0 {
-            // SAFETY: the caller says that it is a live block of this allocator that the layout fits.
-            unsafe { free(block.as_ptr(), layout) }
-        }
-    }
-
-    #[inline]
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: as the caller says.
-        unsafe { change(block, old, new) }
-    }
-
-    #[inline]
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: as the caller says.
-        let grown = unsafe { change(block, old, new) }?;
-        // SAFETY: the block is as long as its length says, and bytes behind the old content are nobody's.
-        unsafe { grown.cast::<u8>().add(old.size()).write_bytes(0, grown.len() - old.size()) };
-        Ok(grown)
-    }
-
-    #[inline]
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: as the caller says.
-        unsafe { change(block, old, new) }
-    }
-}
-
-/// # Safety
-/// As for [`Allocator::grow`] or [`Allocator::shrink`].
-unsafe fn change(block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-    if old.size() == 0 {
-        return Allocator::allocate(&Slab, new);
-    }
-    if new.size() == 0 {
-        // SAFETY: as the caller says; the block has a size, so it was allocated.
-        unsafe { free(block.as_ptr(), old) };
-        return Ok(dangling(new));
-    }
-    let changed = if old.align() == new.align() {
-        // SAFETY: as the caller says, and the alignments are the same.
-        unsafe { reallocate(block.as_ptr(), old, new) }
-    } else {
-        // SAFETY: as the caller says; moving works between any layouts.
-        unsafe { move_block(block.as_ptr(), old, new) }
-    };
-    slice_of(changed, usable(new))
 }

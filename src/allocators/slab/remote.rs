@@ -24,7 +24,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::geometry::SEGMENT;
-use super::span::{Block, mark};
+use super::mark;
+use super::span::Block;
 
 /// Low bits of a block's address that are zero and hold a message's length.
 const LENGTH: usize = 15;

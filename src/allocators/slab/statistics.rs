@@ -75,7 +75,7 @@ pub(super) fn collect() -> Statistics {
     }
     let own = thread::current();
     for (index, class) in classes.iter_mut().enumerate() {
-        let listed = Class::from_index(index).map_or(0, |class| own.listed(class));
+        let listed = Class::from_index(index).map_or(0, |class| own.bin(class).listed());
         class.live_blocks = class.live_blocks.saturating_sub(listed);
     }
     let (huge_blocks, huge_bytes) = huge::live();
