@@ -35,12 +35,13 @@ fn take_all(pool: &Pool) -> Vec<usize> {
 #[test]
 fn one_thread_gets_exactly_the_capacity_whatever_it_is() {
     for capacity in [0, 1, 7, 8, 9, 59, 480, 481, 10_000] {
-        let pool = Pool::new(BLOCK, capacity).unwrap();
+        let mut pool = Pool::new(BLOCK, capacity).unwrap();
         for _ in 0..3 {
             let blocks = take_all(&pool);
             assert_eq!((blocks.len(), pool.in_use()), (capacity, capacity));
             blocks.into_iter().for_each(|block| put(&pool, block));
             assert_eq!(pool.in_use(), 0);
+            pool.check_invariants();
         }
     }
 }
@@ -110,7 +111,7 @@ fn end_a_thread_and_take_its_blocks(pool: &Pool, mine: usize) {
 
 #[test]
 fn generations_of_threads_do_not_use_the_pool_up() {
-    let pool = Pool::new(BLOCK, 500).unwrap();
+    let mut pool = Pool::new(BLOCK, 500).unwrap();
     for _ in 0..300 {
         thread::scope(|scope| {
             for _ in 0..2 {
@@ -122,13 +123,14 @@ fn generations_of_threads_do_not_use_the_pool_up() {
         });
     }
     assert_eq!(pool.in_use(), 0);
+    pool.check_invariants();
     assert!(take_all(&pool).len() >= 500);
 }
 
 #[test]
 fn more_threads_than_slots_are_served_and_see_the_whole_capacity() {
     const THREADS: usize = 140;
-    let pool = Pool::new(BLOCK, 10 * THREADS).unwrap();
+    let mut pool = Pool::new(BLOCK, 10 * THREADS).unwrap();
     let barrier = Barrier::new(THREADS);
     let most: usize = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
@@ -148,13 +150,15 @@ fn more_threads_than_slots_are_served_and_see_the_whole_capacity() {
         threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap()
     });
     assert_eq!((most, pool.in_use()), (10 * THREADS, 0));
+    pool.check_invariants();
     assert!(take_all(&pool).len() >= 10 * THREADS);
+    pool.check_invariants();
 }
 
 #[test]
 fn blocks_travel_between_threads_and_are_never_shared() {
     const ROUNDS: usize = if cfg!(miri) { 100 } else { 30_000 };
-    let pool = Pool::new(BLOCK, 300).unwrap();
+    let mut pool = Pool::new(BLOCK, 300).unwrap();
     thread::scope(|scope| {
         // Each thread fills blocks with its number and passes them on to the next, which checks and frees them.
         let (senders, receivers): (Vec<_>, Vec<_>) =
@@ -190,6 +194,7 @@ fn blocks_travel_between_threads_and_are_never_shared() {
         }
     });
     assert_eq!(pool.in_use(), 0, "everything came back");
+    pool.check_invariants();
     assert_eq!(pool.hits() + pool.misses(), 3 * ROUNDS as u64);
 }
 

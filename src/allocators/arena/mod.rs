@@ -67,18 +67,18 @@
 //! drop(number);
 //! ```
 
+mod allocate;
 mod chunk;
 mod owned;
 
 use std::alloc::Layout;
 use std::cell::Cell;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator, Global};
 
-use self::chunk::{ChunkRef, FIRST_BYTES, HEADER_BYTES, MOST_BYTES};
+use self::chunk::{ChunkRef, HEADER_BYTES};
 use self::owned::{Noted, Owned};
-use super::arithmetic::{round_up, round_up_small};
 use super::contract::{Bulk, Demand, Facts, Known, Subject};
 
 /// Facts about the arena.
@@ -242,6 +242,7 @@ impl<A: Allocator> Arena<A> {
         if let Some(first) = self.first.get() {
             self.go_to(first);
         }
+        self.check_invariants();
     }
 
     /// Releases every block and gives all memory back.
@@ -272,187 +273,30 @@ impl<A: Allocator> Arena<A> {
         self.end.get() - self.next.get().as_ptr().addr()
     }
 
+    /// Debug builds check the list of chunks wherever it has changed; others do nothing.
+    fn check_invariants(&self) {
+        if cfg!(debug_assertions) {
+            let chunks = || chunk::from(self.first.get());
+            assert_eq!(chunks().map(ChunkRef::bytes).sum::<usize>(), self.held.get());
+            assert!(self.held.get() <= self.limit);
+            if let Some(current) = self.current.get() {
+                let (start, next) = (current.start().as_ptr().addr(), self.next.get().as_ptr().addr());
+                assert!((start..=current.end()).contains(&next) && next.is_multiple_of(STEP));
+                assert_eq!(self.end.get(), current.end());
+                assert_eq!(chunks().filter(|chunk| chunk.start() == current.start()).count(), 1);
+            }
+        }
+    }
+
     fn used_in_current(&self) -> usize {
         let next = self.next.get().as_ptr().addr();
         self.current.get().map_or(0, |chunk| next - chunk.start().as_ptr().addr())
-    }
-
-    /// New memory for `layout`.
-    #[inline(always)]
-    fn place(&self, layout: Layout) -> Option<NonNull<u8>> {
-        match self.place_in_current(layout) {
-            Some(block) => Some(block),
-            None => self.place_in_next(layout),
-        }
-    }
-
-    #[inline(always)]
-    fn place_in_current(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let next = self.next.get();
-        // How far to the block, whose alignment `next` has already in nearly all cases.
-        let skip = if layout.align() <= STEP {
-            0
-        } else {
-            round_up(next.as_ptr().addr(), layout.align())? - next.as_ptr().addr()
-        };
-        let bytes = round_up_small(layout.size(), STEP);
-        if self.room() < skip || self.room() - skip < bytes {
-            return None;
-        }
-        // SAFETY: `skip + bytes` is not more than what is left between `next` and the end of its chunk. Without a chunk
-        // nothing is left, and adding zero to a dangling pointer is allowed.
-        let block = unsafe { next.add(skip) };
-        // SAFETY: as above.
-        self.next.set(unsafe { block.add(bytes) });
-        Some(block)
-    }
-
-    /// Goes to a chunk with room for `layout`, a kept one or a new one.
-    #[cold]
-    #[inline(never)]
-    fn place_in_next(&self, layout: Layout) -> Option<NonNull<u8>> {
-        let skip = layout.align().saturating_sub(chunk::ALIGN);
-        let bytes = round_up(layout.size(), STEP)?.checked_add(HEADER_BYTES + skip)?;
-        let chunk = self.unlink_kept(bytes).or_else(|| self.new_chunk(bytes))?;
-        // Right after the current one, so that those before the new current chunk are full and those after it empty.
-        match self.current.get() {
-            Some(current) => {
-                chunk.set_next(current.next());
-                current.set_next(Some(chunk));
-            }
-            None => {
-                chunk.set_next(self.first.get());
-                self.first.set(Some(chunk));
-            }
-        }
-        self.used_before.set(self.used());
-        self.go_to(chunk);
-        self.place_in_current(layout)
-    }
-
-    /// Makes an empty chunk the current one.
-    fn go_to(&self, chunk: ChunkRef) {
-        self.current.set(Some(chunk));
-        self.next.set(chunk.start());
-        self.end.set(chunk.end());
-    }
-
-    /// Takes the first chunk after the current one that has `bytes` out of the list.
-    fn unlink_kept(&self, bytes: usize) -> Option<ChunkRef> {
-        let mut before = self.current.get();
-        loop {
-            let chunk = before.map_or(self.first.get(), ChunkRef::next)?;
-            if chunk.bytes() >= bytes {
-                match before {
-                    Some(before) => before.set_next(chunk.next()),
-                    None => self.first.set(chunk.next()),
-                }
-                return Some(chunk);
-            }
-            before = Some(chunk);
-        }
-    }
-
-    /// Takes a new chunk of at least `least` bytes: as large as all chunks together, so that the arena doubles.
-    fn new_chunk(&self, least: usize) -> Option<ChunkRef> {
-        let left = self.limit - self.held.get();
-        if least > left {
-            return None;
-        }
-        let wanted = self.held.get().clamp(FIRST_BYTES, MOST_BYTES).max(least).min(left);
-        let chunk =
-            ChunkRef::allocate(&self.backing, wanted).or_else(|_| ChunkRef::allocate(&self.backing, least));
-        let chunk = chunk.ok()?;
-        self.held.set(self.held.get() + chunk.bytes());
-        self.grown.set(true);
-        Some(chunk)
-    }
-
-    /// Whether the block is the one that ends at `next`. Only one can: blocks do not overlap, and no block of another
-    /// chunk ends where this chunk's blocks start, because a header lies in between. (One of no bytes may; moving `next`
-    /// by nothing changes nothing.)
-    #[inline(always)]
-    fn is_newest(&self, block: NonNull<u8>, layout: Layout) -> bool {
-        block.as_ptr().addr() + round_up_small(layout.size(), STEP) == self.next.get().as_ptr().addr()
     }
 }
 
 impl<A: Allocator> Drop for Arena<A> {
     fn drop(&mut self) {
         self.release();
-    }
-}
-
-// SAFETY: blocks are disjoint, as `next` moves past a block before it is handed out and back only over the newest one,
-// which its owner gave up; they are aligned and as long as asked; they stay where they are until a reset, a release or
-// the drop, which need the arena unborrowed, so no handle is left. All copies of a handle are the same arena.
-unsafe impl<A: Allocator> Allocator for &Arena<A> {
-    #[inline(always)]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.place(layout).ok_or(AllocError)?;
-        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
-    }
-
-    #[inline(always)]
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        if self.is_newest(block, layout) {
-            // SAFETY: the newest block starts this far before `next`, in the same chunk.
-            self.next.set(unsafe { self.next.get().sub(round_up_small(layout.size(), STEP)) });
-        }
-    }
-
-    #[inline]
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let more = round_up_small(new.size(), STEP) - round_up_small(old.size(), STEP);
-        let aligned = block.as_ptr().addr().is_multiple_of(new.align());
-        if self.is_newest(block, old) && aligned && more <= self.room() {
-            let next = self.next.get();
-            // SAFETY: `more` bytes are left after `next` in its chunk.
-            self.next.set(unsafe { next.add(more) });
-            // SAFETY: the newest block starts this far before `next`. Made from `next`, because the caller's pointer may
-            // have the right to the old length alone.
-            let block = unsafe { next.sub(round_up_small(old.size(), STEP)) };
-            return Ok(NonNull::slice_from_raw_parts(block, new.size()));
-        }
-        let moved = self.allocate(new)?;
-        // SAFETY: the old block has `old.size()` bytes (the caller's promise) and the new one at least as many; they are
-        // disjoint, as the old one is still in use.
-        unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), old.size()) };
-        Ok(moved)
-    }
-
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
-        let grown = unsafe { self.grow(block, old, new)? };
-        // SAFETY: the new block has `new.size()` bytes; those from `old.size()` on are cleared.
-        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
-        Ok(grown)
-    }
-
-    #[inline]
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        if !block.as_ptr().addr().is_multiple_of(new.align()) {
-            let moved = self.allocate(new)?;
-            // SAFETY: both have at least `new.size()` bytes, and are disjoint as both are in use.
-            unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), new.size()) };
-            return Ok(moved);
-        }
-        if self.is_newest(block, old) {
-            let less = round_up_small(old.size(), STEP) - round_up_small(new.size(), STEP);
-            // SAFETY: the newest block ends at `next` and is at least this long.
-            self.next.set(unsafe { self.next.get().sub(less) });
-        }
-        Ok(NonNull::slice_from_raw_parts(block, new.size()))
     }
 }
 

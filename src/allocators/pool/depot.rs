@@ -177,6 +177,16 @@ impl Depot {
         }
     }
 
+    /// Blocks that were handed out at least once: those below this index.
+    pub(super) fn fresh(&self) -> u32 {
+        self.fresh.load(Ordering::Relaxed)
+    }
+
+    /// Hands each block of the free list to `each`. Meaningful only while nobody changes it.
+    pub(super) fn for_each_freed(&self, storage: &Storage, each: impl FnMut(u32)) {
+        self.freed.for_each(storage.links(), each);
+    }
+
     /// Blocks in use: exact while no thread is in the middle of an operation.
     pub(super) fn in_use(&self, storage: &Storage) -> usize {
         let out = self.out.load(Ordering::Relaxed);

@@ -119,6 +119,16 @@ impl<H: Head> FreeList<H> {
         }
     }
 
+    /// Hands each index of the list to `each`. Meaningful only while nobody changes it.
+    pub(super) fn for_each(&self, links: &[AtomicU32], mut each: impl FnMut(u32)) {
+        let mut index = H::index(self.head.look());
+        while index != END {
+            each(index);
+            // Relaxed: published by the head we saw.
+            index = links[index as usize].load(Ordering::Relaxed);
+        }
+    }
+
     /// Reads a chain of up to `most` blocks from `first` on, and what follows it. Only what a successful exchange
     /// confirms afterwards means anything.
     fn follow(links: &[AtomicU32], first: u32, most: u32) -> (Chain, u32) {

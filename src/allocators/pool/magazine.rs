@@ -91,6 +91,12 @@ impl Magazine {
         self.level.store((len - count + 1) as u32, Ordering::Relaxed);
     }
 
+    /// Hands its blocks to `each`.
+    pub(super) fn for_each(&self, each: impl FnMut(NonNull<u8>)) {
+        let entries = &self.entries[..self.len() as usize];
+        entries.iter().filter_map(|entry| NonNull::new(entry.load(Ordering::Relaxed))).for_each(each);
+    }
+
     pub(super) fn count_miss(&self) {
         self.misses.store(self.misses.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }

@@ -25,10 +25,11 @@
 //! # Capacity
 //! At least `capacity` blocks can be in use at once, however they are spread over threads. Blocks that lie idle in other
 //! threads' magazines cannot make the pool refuse: each thread that joins after the first brings a magazine's worth
-//! of further blocks with it ([`Pool::magazine_length`], at most an eighth of the capacity). So one thread alone gets
-//! exactly `capacity` blocks, and `n` threads together up to `capacity + (n - 1) * magazine_length`. Memory for 127 such
-//! threads is reserved at construction, but untouched pages of it are only addresses. The alternative, taking
-//! blocks back out of a running thread's magazine, would cost that thread an atomic read-modify-write for each operation.
+//! of further blocks with it ([`Pool::magazine_length`], at most an eighth of the capacity). So a pool that one thread
+//! alone has used gives exactly `capacity` blocks, and one that `n` have used at the same time may give up to
+//! `(n - 1) * magazine_length` more. Addresses for 128 further magazines are reserved at construction; memory is used as
+//! blocks are. The alternative, taking blocks out of a running thread's magazine, would cost that thread an atomic
+//! read-modify-write for each operation.
 //!
 //! When a thread ends, its magazine waits for the next thread with the same slot; whoever finds the depot empty before
 //! such a thread comes takes the blocks back. So blocks can lie idle in the magazine of a thread that never uses this
@@ -60,6 +61,7 @@
 //! assert_eq!(pool.in_use(), 0);
 //! ```
 
+mod allocate;
 mod backed;
 mod depot;
 mod free_list;
@@ -69,9 +71,10 @@ mod misuse;
 mod slots;
 mod storage;
 mod sync;
+mod walker;
 
 use std::alloc::Layout;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
@@ -280,66 +283,6 @@ impl Pool {
         if link.swap(mark::FREE, Ordering::Relaxed) != mark::LIVE {
             misuse::stop("allocmark pool: freed a block that was not in use, so probably twice\n");
         }
-    }
-}
-
-// SAFETY: a block is in exactly one place (see `Pool::storage`), so those handed out are disjoint; they are as large and
-// as aligned as `fits` has compared; they stay until the pool is dropped, which no handle outlives; all copies of a
-// handle are the same pool.
-unsafe impl Allocator for &Pool {
-    #[inline]
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        if !self.fits(layout) {
-            return Err(AllocError);
-        }
-        let block = self.take().ok_or(AllocError)?;
-        Ok(NonNull::slice_from_raw_parts(block, layout.size()))
-    }
-
-    #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
-        if !self.owns(block) {
-            misuse::stop("allocmark pool: freed a block of another allocator\n");
-        }
-        // SAFETY: the caller promises a block of this allocator that is in use and given up now.
-        unsafe { self.put(block) };
-    }
-
-    unsafe fn grow(
-        &self,
-        block: NonNull<u8>,
-        _old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // Every block is as large as the largest, so it grows where it is or not at all.
-        if !self.fits(new) {
-            return Err(AllocError);
-        }
-        Ok(NonNull::slice_from_raw_parts(self.storage.whole(block), new.size()))
-    }
-
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
-        let grown = unsafe { self.grow(block, old, new)? };
-        // SAFETY: the block holds `new.size()` bytes, of which those from `old.size()` on are cleared; the caller
-        // promises that the new size is not smaller.
-        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
-        Ok(grown)
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the block stays where it is; a smaller size fits, and the alignment is compared.
-        unsafe { self.grow(block, old, new) }
     }
 }
 
