@@ -51,7 +51,8 @@ fn rank(module: &str) -> Option<usize> {
 fn imports(code: &str) -> BTreeSet<String> {
     let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
     let named = code.flat_map(|line| line.split("crate::").skip(1).map(str::to_owned).collect::<Vec<_>>());
-    let first = |path: String| path.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned();
+    let first =
+        |path: String| path.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap().to_owned();
     named.map(first).collect()
 }
 
@@ -71,7 +72,9 @@ fn no_module_uses_a_layer_above_its_own() {
 
 #[test]
 fn an_upward_import_would_be_seen() {
-    let found = imports("use crate::cli::run;\n// crate::report is only spoken of\nlet x = crate::units::Nanos(1.0);");
+    let found = imports(
+        "use crate::cli::run;\n// crate::report is only spoken of\nlet x = crate::units::Nanos(1.0);",
+    );
     assert_eq!(found, BTreeSet::from(["cli".to_owned(), "units".to_owned()]));
 }
 

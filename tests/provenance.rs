@@ -16,7 +16,8 @@ fn the_global_allocator_is_recognised() {
 
 #[test]
 fn another_allocator_than_the_claimed_one_is_caught() {
-    let reason = provenance::reallocation(&SYSTEM).expect_err("the system's allocator does not serve this process");
+    let reason =
+        provenance::reallocation(&SYSTEM).expect_err("the system's allocator does not serve this process");
     assert!(reason.contains("did not come back"), "{reason}");
 }
 

@@ -27,7 +27,8 @@ fn package() -> &'static Path {
                 }
             }
         }
-        let built = Command::new(env!("CARGO")).args(["bench", "--no-run", "--quiet"]).current_dir(&package).status();
+        let built =
+            Command::new(env!("CARGO")).args(["bench", "--no-run", "--quiet"]).current_dir(&package).status();
         assert!(built.unwrap().success());
         package
     })
@@ -81,7 +82,11 @@ fn a_run_leaves_a_record_whose_medians_and_intervals_are_those_of_its_rounds() {
     }
     assert_eq!(record.profile.seed, Some(7));
     assert_eq!(record.profile.rounds["time"], 6);
-    assert!(record.command.starts_with("allocmark run --profile smoke --allocator 'good|other'"), "{}", record.command);
+    assert!(
+        record.command.starts_with("allocmark run --profile smoke --allocator 'good|other'"),
+        "{}",
+        record.command
+    );
     let log = log(&out);
     assert_eq!(log["measured good work/size=1"], 6);
     assert_eq!(log["verify good work/size=1"], 1);
@@ -159,7 +164,8 @@ fn a_run_that_was_killed_goes_on_and_measures_no_finished_cell_again() {
     assert!(!partial[0].exists(), "the journal is gone once the record is there");
 
     // 36 cells and rounds in all. Whatever was on disk was not measured again; the one process that was cut off was.
-    let asked: usize = log(&out).iter().filter(|(line, _)| line.starts_with("measure ")).map(|(_, count)| count).sum();
+    let asked: usize =
+        log(&out).iter().filter(|(line, _)| line.starts_with("measure ")).map(|(_, count)| count).sum();
     assert!(finished.len() >= 6, "killed too early to mean anything");
     assert!((36..=37).contains(&asked), "{asked} processes for 36 measurements");
 }

@@ -12,7 +12,11 @@ use allocmark::workloads::shape::{Profile, Scope};
 /// What a broken allocator does wrong.
 trait Defect: 'static {
     /// The block that is handed out in place of `block`.
-    fn hand_out(last: &Cell<Option<(NonNull<u8>, Layout)>>, block: NonNull<u8>, layout: Layout) -> NonNull<u8>;
+    fn hand_out(
+        last: &Cell<Option<(NonNull<u8>, Layout)>>,
+        block: NonNull<u8>,
+        layout: Layout,
+    ) -> NonNull<u8>;
 }
 
 /// The system's allocator with a defect. It frees nothing: a block that was handed out wrongly must not come back to
@@ -42,7 +46,8 @@ impl<D: Defect> Subject for Broken<D> {
 // system's memory behind it and is never freed, so that the harness touches valid memory until it finds the defect.
 unsafe impl<D: Defect> Allocator for &Broken<D> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let roomy = Layout::from_size_align(layout.size() + 64, 64.max(layout.align())).map_err(|_| AllocError)?;
+        let roomy =
+            Layout::from_size_align(layout.size() + 64, 64.max(layout.align())).map_err(|_| AllocError)?;
         let block = System.allocate(roomy)?.cast::<u8>();
         let given = D::hand_out(&self.last, block, layout);
         self.last.set(Some((given, layout)));
@@ -56,7 +61,11 @@ unsafe impl<D: Defect> Allocator for &Broken<D> {
 struct Overlap;
 
 impl Defect for Overlap {
-    fn hand_out(last: &Cell<Option<(NonNull<u8>, Layout)>>, block: NonNull<u8>, layout: Layout) -> NonNull<u8> {
+    fn hand_out(
+        last: &Cell<Option<(NonNull<u8>, Layout)>>,
+        block: NonNull<u8>,
+        layout: Layout,
+    ) -> NonNull<u8> {
         match last.get() {
             Some((before, old)) if old.size() >= layout.size() => before,
             _ => block,
