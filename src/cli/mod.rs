@@ -7,6 +7,7 @@
 
 mod import;
 mod list;
+mod rank;
 mod report;
 mod run;
 mod verify;
@@ -42,6 +43,7 @@ enum Command {
     Run(run::Flags),
     Verify(verify::Flags),
     Report(report::Flags),
+    Rank(rank::Flags),
     Import(import::Flags),
 }
 
@@ -71,6 +73,7 @@ impl Cli {
             Command::Run(flags) => run::run(flags),
             Command::Verify(flags) => verify::run(flags),
             Command::Report(flags) => report::run(flags),
+            Command::Rank(flags) => rank::run(flags),
             Command::Import(flags) => import::run(flags),
         }
     }
