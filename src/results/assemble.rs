@@ -141,37 +141,28 @@ fn failed(cell: &CellName, failure: &Failure) -> Failed {
     Failed { place: place(&cell.case, &cell.allocator), kind, detail }
 }
 
-/// For each workload that the control ran, the case in which it weighs most against the fastest general allocator.
+/// Each case that the control ran, beside the fastest general allocator's time.
 fn overhead(cells: &[Cell], allocators: &[Allocator]) -> Vec<Overhead> {
-    let class_of =
-        |id: &str| allocators.iter().find(|allocator| allocator.id == id).map(|a| a.class.as_str());
+    let class_of = |id: &str| allocators.iter().find(|allocator| allocator.id == id).map(|a| a.class.as_str());
     let time = |cell: &Cell| cell.metrics.get(&Metric::Time).map(|measured| measured.value);
-    let mut worst: Vec<Overhead> = Vec::new();
-    for control in cells.iter().filter(|cell| class_of(&cell.place.allocator) == Some(Class::Control.id())) {
-        let peers = cells.iter().filter(|cell| {
-            cell.place.workload == control.place.workload
-                && cell.place.params == control.place.params
-                && class_of(&cell.place.allocator) == Some(Class::General.id())
-        });
-        let fastest = peers
-            .filter_map(|cell| Some((time(cell)?, &cell.place.allocator)))
-            .min_by(|(first, _), (second, _)| first.total_cmp(second));
-        let (Some(null_ns), Some((fastest_ns, fastest))) = (time(control), fastest) else { continue };
-        let found = Overhead {
+    let of_class = |class: Class| cells.iter().filter(move |cell| class_of(&cell.place.allocator) == Some(class.id()));
+    let shown = |control: &Cell| {
+        let same = |cell: &&Cell| {
+            (&cell.place.workload, &cell.place.params) == (&control.place.workload, &control.place.params)
+        };
+        let (fastest_ns, fastest) = of_class(Class::General)
+            .filter(same)
+            .filter_map(|cell| Some((time(cell)?, cell.place.allocator.clone())))
+            .min_by(|(first, _), (second, _)| first.total_cmp(second))?;
+        Some(Overhead {
             workload: control.place.workload.clone(),
             params: control.place.params.clone(),
-            null_ns,
-            fastest: fastest.clone(),
+            null_ns: time(control)?,
+            fastest,
             fastest_ns,
-        };
-        let share = |overhead: &Overhead| overhead.null_ns / overhead.fastest_ns;
-        match worst.iter_mut().find(|known| known.workload == found.workload) {
-            Some(known) if share(known) < share(&found) => *known = found,
-            Some(_) => {}
-            None => worst.push(found),
-        }
-    }
-    worst
+        })
+    };
+    of_class(Class::Control).filter_map(shown).collect()
 }
 
 fn place(case: &CaseName, allocator: &str) -> Place {

@@ -203,7 +203,7 @@ pub enum FailureKind {
 /// What the run found out about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checks {
-    /// For each workload that `null` ran: its time over the fastest peer's, largest case. Empty if not measured.
+    /// Each case that `null` ran, beside the fastest general allocator's time. Empty if not measured.
     pub overhead: Vec<Overhead>,
     /// Conditions that make numbers doubtful, in sentences.
     pub warnings: Vec<String>,

@@ -1,6 +1,7 @@
 //! `fixed-size`: batches of one size only, the pool's home.
 
 use std::hint::black_box;
+use std::ptr::NonNull;
 
 use super::batch::Order;
 use super::heap::Heap;
@@ -74,8 +75,8 @@ impl Shape for FixedSize {
 impl OneThread for FixedSize {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
         let order = self.order.positions(BLOCKS, &mut Random::new(seed));
-        let slots = Table::new(BLOCKS, |_| Slot::EMPTY);
-        drive(&mut Objects { size: self.size as u32, order, slots, heap, mode });
+        let blocks = Table::new(BLOCKS, |_| NonNull::dangling());
+        drive(&mut Objects { size: self.size as u32, order, blocks, heap, mode });
     }
 }
 
@@ -83,7 +84,8 @@ struct Objects<'h, H, M> {
     size: u32,
     /// A permutation of the objects.
     order: Table<u32>,
-    slots: Table<Slot>,
+    /// Pointers alone: all sizes are one.
+    blocks: Table<NonNull<u8>>,
     heap: &'h mut H,
     mode: &'h mut M,
 }
@@ -94,12 +96,13 @@ impl<H: Heap, M: Mode> Body for Objects<'_, H, M> {
         let handle = self.heap.handle();
         let size = black_box(self.size);
         timed(clock, BLOCKS, || {
-            for slot in self.slots.iter_mut() {
-                *slot = Slot::take(handle, size, self.mode);
+            for block in self.blocks.iter_mut() {
+                *block = Slot::take(handle, size, self.mode).block;
             }
             for &position in self.order.iter() {
-                // SAFETY: all slots were taken above; `order` is a permutation, so each is freed once.
-                unsafe { self.slots[position as usize].free(handle, self.mode) };
+                let slot = Slot { block: self.blocks[position as usize], size };
+                // SAFETY: all blocks were taken above with this size; `order` is a permutation, so each is freed once.
+                unsafe { slot.free(handle, self.mode) };
             }
         })
     }

@@ -23,9 +23,12 @@ const SLOTS: usize = 1_024;
 /// Inverse-square between the bounds of the same benchmark.
 const SIZES: Sizes = Sizes::InverseSquare(4, 32_768);
 
-/// Replacements of each thread in a lap: milliseconds of work, so that threads which wake up tens of microseconds apart
-/// overlap nearly all the time.
-const LAP: usize = 131_072;
+/// Replacements in a thread's table: 512 KiB, which streams past the caches that the blocks want.
+const STEPS: usize = 131_072;
+
+/// How often a lap goes through the table: milliseconds of work even at 3 ns, so that threads which wake up tens of
+/// microseconds apart overlap nearly all the time.
+const REPEATS: usize = 4;
 
 impl Shape for Local {
     const FACTS: Facts = Facts {
@@ -61,7 +64,7 @@ impl Shape for Local {
         Demand {
             block: None,
             live_blocks: self.threads * SLOTS,
-            pass_bytes: self.threads * SIZES.budget(SLOTS + LAP),
+            pass_bytes: self.threads * SIZES.budget(SLOTS + STEPS),
             threads: self.threads,
         }
     }
@@ -81,7 +84,7 @@ impl ManyThreads for Local {
             let mut mode = shared.fork();
             // Threads draw different tables, so that they do not walk the size classes in step.
             let mut random = Random::new(seed.wrapping_add(index as u64));
-            let steps = Table::new(LAP, |_| Step {
+            let steps = Table::new(STEPS, |_| Step {
                 slot: random.below(SLOTS as u64) as u16,
                 size: SIZES.draw(&mut random) as u16,
             });
@@ -89,11 +92,13 @@ impl ManyThreads for Local {
             let mut slots = Table::new(SLOTS, |_| Slot::take(handle, SIZES.draw(&mut random), &mut mode));
             while laps.next() {
                 laps.time(|| {
-                    for step in steps.iter() {
-                        let slot = &mut slots[step.slot as usize];
-                        // SAFETY: every slot holds a live block; this one is overwritten in the next line.
-                        unsafe { slot.free(handle, &mut mode) };
-                        *slot = Slot::take(handle, u32::from(step.size), &mut mode);
+                    for _ in 0..REPEATS {
+                        for step in steps.iter() {
+                            let slot = &mut slots[step.slot as usize];
+                            // SAFETY: every slot holds a live block; this one is overwritten in the next line.
+                            unsafe { slot.free(handle, &mut mode) };
+                            *slot = Slot::take(handle, u32::from(step.size), &mut mode);
+                        }
                     }
                 });
             }
@@ -103,7 +108,7 @@ impl ManyThreads for Local {
             }
             mode
         };
-        for other in team::run(self.threads, self.threads * LAP, member, drive) {
+        for other in team::run(self.threads, self.threads * REPEATS * STEPS, member, drive) {
             mode.join(other);
         }
     }

@@ -1,13 +1,21 @@
 //! A bounded queue of batches between one producer and one consumer, which allocates nothing and blocks.
+//!
+//! A ring with a counter for each side, as in Lamport's proof of the bounded buffer (L. Lamport, "Proving the
+//! correctness of multiprocess programs", 1977): each side writes its own counter and reads the other's, so nobody
+//! takes a lock while there is room and something to take. A side that must wait sleeps on a condition variable.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 
-use super::slot::Slot;
 use super::table::Table;
 
 /// Objects handed over at once, as in the catalogue's description of `handoff`.
 pub const BATCH: usize = 64;
+
+/// Blocks on their way.
+pub type Batch = [NonNull<u8>; BATCH];
 
 /// Batches the queue holds. With 64 a side that waits does so for half of them, about fifty microseconds of the other
 /// side's work: several times what it costs to wake a thread.
@@ -19,87 +27,130 @@ const HALF: usize = CAPACITY / 2;
 
 /// One producer's objects on their way to one consumer.
 pub struct Queue {
-    ring: Mutex<Ring>,
-    filled: Condvar,
-    emptied: Condvar,
+    ring: Table<Batch>,
+    /// The producer's side, on a cache line of its own.
+    producer: Side,
+    /// The consumer's side, likewise.
+    consumer: Side,
+    /// The last batch of a lap is in: a waiting consumer must not hope for half a queue.
+    last: AtomicBool,
+    /// One side panicked: nobody may wait for it.
+    closed: AtomicBool,
+    sleep: Mutex<()>,
 }
 
-struct Ring {
-    batches: Table<[Slot; BATCH]>,
-    /// Position of the oldest batch.
-    head: usize,
-    /// Batches in the ring.
-    length: usize,
-    /// The last batch of a lap is in: a waiting consumer must not hope for half a queue.
-    last: bool,
-    consumer_waits: bool,
-    producer_waits: bool,
-    /// One side panicked: nobody may wait for it.
-    closed: bool,
+#[repr(align(128))]
+struct Side {
+    /// Batches that this side has moved so far.
+    count: AtomicUsize,
+    /// It sleeps, or is about to.
+    waits: AtomicBool,
+    wake: Condvar,
 }
+
+impl Side {
+    fn new() -> Self {
+        Self { count: AtomicUsize::new(0), waits: AtomicBool::new(false), wake: Condvar::new() }
+    }
+}
+
+// SAFETY: an element of the ring is written by the producer while it is not counted as pushed, and read by the consumer
+// while it is; the counters hand it over with release and acquire. Who is producer and who consumer, the callers of
+// `push` and `pop` promise.
+unsafe impl Sync for Queue {}
 
 impl Queue {
     /// An empty queue.
     pub fn new() -> Self {
-        let ring = Ring {
-            batches: Table::new(CAPACITY, |_| [Slot::EMPTY; BATCH]),
-            head: 0,
-            length: 0,
-            last: false,
-            consumer_waits: false,
-            producer_waits: false,
-            closed: false,
-        };
-        Self { ring: Mutex::new(ring), filled: Condvar::new(), emptied: Condvar::new() }
+        Self {
+            ring: Table::new(CAPACITY, |_| [NonNull::dangling(); BATCH]),
+            producer: Side::new(),
+            consumer: Side::new(),
+            last: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            sleep: Mutex::new(()),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    fn length(&self) -> usize {
+        // Acquire on both: what the other side did before it counted must be visible after this.
+        let popped = self.consumer.count.load(Ordering::Acquire);
+        self.producer.count.load(Ordering::Acquire).wrapping_sub(popped)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Puts a batch in; `last` says that none follows in this lap. False if the other side is gone.
-    pub fn push(&self, batch: &[Slot; BATCH], last: bool) -> bool {
-        let mut ring = self.lock();
-        if ring.length == CAPACITY {
-            ring.producer_waits = true;
-            while ring.length > HALF && !ring.closed {
-                ring = self.emptied.wait(ring).unwrap_or_else(PoisonError::into_inner);
-            }
-            ring.producer_waits = false;
+    ///
+    /// # Safety
+    /// No other thread pushes at the same time.
+    pub unsafe fn push(&self, batch: &Batch, last: bool) -> bool {
+        if self.length() == CAPACITY {
+            self.wait(&self.producer, || self.length() <= HALF);
         }
-        if ring.closed {
+        if self.is_closed() {
             return false;
         }
-        let tail = (ring.head + ring.length) % CAPACITY;
-        ring.batches[tail] = *batch;
-        ring.length += 1;
-        ring.last = last;
-        if ring.consumer_waits && (last || ring.length >= HALF) {
-            self.filled.notify_one();
-        }
+        // Relaxed: this thread alone changes it.
+        let position = self.producer.count.load(Ordering::Relaxed);
+        // SAFETY: the index is below the capacity; the queue is not full, so the consumer is done with the element and
+        // will not read it before the counter below is raised; no other thread pushes (the caller's promise).
+        unsafe { self.ring.pointer().add(position % CAPACITY).write(*batch) };
+        self.last.store(last, Ordering::Relaxed);
+        // Release: the element and `last` are visible to whoever sees the new count.
+        self.producer.count.store(position.wrapping_add(1), Ordering::Release);
+        self.rouse(&self.consumer, || last || self.length() >= HALF);
         true
     }
 
     /// Takes the oldest batch out; `None` if the other side is gone.
-    pub fn pop(&self) -> Option<[Slot; BATCH]> {
-        let mut ring = self.lock();
-        if ring.length == 0 {
-            ring.consumer_waits = true;
-            while !(ring.length >= HALF || ring.length > 0 && ring.last || ring.closed) {
-                ring = self.filled.wait(ring).unwrap_or_else(PoisonError::into_inner);
-            }
-            ring.consumer_waits = false;
+    ///
+    /// # Safety
+    /// No other thread pops at the same time.
+    pub unsafe fn pop(&self) -> Option<Batch> {
+        if self.length() == 0 {
+            self.wait(&self.consumer, || {
+                let length = self.length();
+                length >= HALF || length > 0 && self.last.load(Ordering::Relaxed)
+            });
         }
-        if ring.closed {
+        if self.is_closed() {
             return None;
         }
-        let batch = ring.batches[ring.head];
-        ring.head = (ring.head + 1) % CAPACITY;
-        ring.length -= 1;
-        if ring.producer_waits && ring.length <= HALF {
-            self.emptied.notify_one();
-        }
+        let position = self.consumer.count.load(Ordering::Relaxed);
+        // SAFETY: the index is below the capacity; the queue is not empty, so the element was written before the
+        // producer raised its counter, which `length` acquired, and is not written again before ours is raised; no
+        // other thread pops (the caller's promise).
+        let batch = unsafe { self.ring.pointer().add(position % CAPACITY).read() };
+        // Release: the producer writes the element again only after this read.
+        self.consumer.count.store(position.wrapping_add(1), Ordering::Release);
+        self.rouse(&self.producer, || self.length() <= HALF);
         Some(batch)
+    }
+
+    /// Sleeps until `ready` or closed.
+    fn wait(&self, side: &Side, ready: impl Fn() -> bool) {
+        let mut sleep = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+        side.waits.store(true, Ordering::Relaxed);
+        // With the fence in `rouse`: either we see the other side's last step below, or it sees that we wait.
+        fence(Ordering::SeqCst);
+        while !ready() && !self.is_closed() {
+            sleep = side.wake.wait(sleep).unwrap_or_else(PoisonError::into_inner);
+        }
+        side.waits.store(false, Ordering::Relaxed);
+    }
+
+    /// Wakes `side` if it sleeps and `ready`.
+    fn rouse(&self, side: &Side, ready: impl Fn() -> bool) {
+        fence(Ordering::SeqCst);
+        if side.waits.load(Ordering::Relaxed) && ready() {
+            // Whoever set `waits` holds the lock until it sleeps, so this cannot come between its look and its sleep.
+            let sleep = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(sleep);
+            side.wake.notify_one();
+        }
     }
 
     /// Closes the queue if this thread panics before the guard is dropped.
@@ -108,9 +159,11 @@ impl Queue {
         impl Drop for Guard<'_> {
             fn drop(&mut self) {
                 if thread::panicking() {
-                    self.0.lock().closed = true;
-                    self.0.filled.notify_all();
-                    self.0.emptied.notify_all();
+                    let sleep = self.0.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.0.closed.store(true, Ordering::Relaxed);
+                    drop(sleep);
+                    self.0.producer.wake.notify_all();
+                    self.0.consumer.wake.notify_all();
                 }
             }
         }
@@ -120,19 +173,27 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
     use super::*;
 
-    fn batch(number: u32) -> [Slot; BATCH] {
-        [Slot { size: number, ..Slot::EMPTY }; BATCH]
+    fn batch(number: usize) -> Batch {
+        [NonNull::new(ptr::without_provenance_mut(number + 1)).expect("a number above 0"); BATCH]
     }
 
     #[test]
     fn batches_come_out_in_the_order_in_which_they_went_in() {
         let queue = Queue::new();
         thread::scope(|scope| {
-            scope.spawn(|| (0..1_000).for_each(|number| assert!(queue.push(&batch(number), number == 999))));
-            for number in 0..1_000 {
-                assert_eq!(queue.pop().expect("the producer lives")[BATCH - 1].size, number);
+            scope.spawn(|| {
+                for number in 0..10_000 {
+                    // SAFETY: this thread alone pushes.
+                    assert!(unsafe { queue.push(&batch(number), number == 9_999) });
+                }
+            });
+            for number in 0..10_000 {
+                // SAFETY: this thread alone pops.
+                assert_eq!(unsafe { queue.pop() }, Some(batch(number)));
             }
         });
     }
@@ -145,7 +206,8 @@ mod tests {
                 let _guard = queue.close_on_panic();
                 panic!("the producer gives up");
             });
-            assert!(queue.pop().is_none());
+            // SAFETY: this thread alone pops.
+            assert!(unsafe { queue.pop() }.is_none());
             assert!(producer.join().is_err());
         });
     }

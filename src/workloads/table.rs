@@ -38,6 +38,13 @@ impl<T: Copy> Table<T> {
     }
 }
 
+impl<T: Copy> Table<T> {
+    /// The first element, for callers that share elements between threads by a protocol of their own.
+    pub fn pointer(&self) -> NonNull<T> {
+        self.start
+    }
+}
+
 impl<T: Copy> Deref for Table<T> {
     type Target = [T];
 

@@ -290,7 +290,10 @@ impl Subject for Pool {
     type Handle<'a> = &'a Pool;
 
     fn for_demand(demand: &Demand) -> Result<Self, AllocError> {
-        Self::new(demand.block.ok_or(AllocError)?, demand.live_blocks)
+        // A program reserves a pool for a population. One of a handful of blocks, which a workload with one live block
+        // would get, has no room for magazines and is nothing that anybody builds.
+        const POPULATION: usize = 1_024;
+        Self::new(demand.block.ok_or(AllocError)?, demand.live_blocks.max(POPULATION))
     }
 
     #[inline(always)]
