@@ -15,7 +15,9 @@ use serde_json::Value;
 
 fn built() -> &'static Built {
     static BUILT: OnceLock<Built> = OnceLock::new();
-    BUILT.get_or_init(|| build::build(Path::new(env!("CARGO_MANIFEST_DIR")), "", "quick").expect("the benches build"))
+    BUILT.get_or_init(|| {
+        build::build(Path::new(env!("CARGO_MANIFEST_DIR")), "", "quick").expect("the benches build")
+    })
 }
 
 /// A word that stands in the symbols of every program that contains the allocator, and of no other.
@@ -49,7 +51,8 @@ fn thread_creation_is_replaced_nowhere_but_in_rpmallocs_executable() {
         let id = executable.description.allocator.id.as_str();
         let bytes = fs::read(&executable.path).unwrap();
         let file = object::File::parse(bytes.as_slice()).unwrap();
-        let own = file.symbols().any(|symbol| symbol.name() == Ok("pthread_create") && symbol.is_definition());
+        let own =
+            file.symbols().any(|symbol| symbol.name() == Ok("pthread_create") && symbol.is_definition());
         assert_eq!(own, id == "rpmalloc", "{id} defines pthread_create: {own}");
     }
 }
@@ -72,7 +75,8 @@ fn the_executables_and_the_list_agree_on_every_pair() {
                 .iter()
                 .map(|(name, value)| format!("{name}={}", value.to_string().trim_matches('"')))
                 .collect();
-            let place = (entry["allocator"].to_string(), format!("{}/{}", entry["workload"], words.join(",")));
+            let place =
+                (entry["allocator"].to_string(), format!("{}/{}", entry["workload"], words.join(",")));
             assert!(listed.insert(place.clone(), runs).is_none(), "{place:?} stands in the list twice");
             if !runs {
                 assert!(entry["reason"].as_str().is_some_and(|reason| reason.len() > 15), "{entry}");
@@ -123,8 +127,11 @@ fn every_executable_proves_who_serves_it_and_finds_its_content_right() {
 
 #[test]
 fn criterions_own_flags_work_in_a_bench_executable() {
-    let executable =
-        built().executables.iter().find(|executable| executable.description.allocator.id == "system").unwrap();
+    let executable = built()
+        .executables
+        .iter()
+        .find(|executable| executable.description.allocator.id == "system")
+        .unwrap();
     let home = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
         let output = Command::new(&executable.path)

@@ -22,6 +22,7 @@ use super::contract::Facts;
 /// Facts about bumpalo.
 pub const FACTS: Facts = Facts {
     id: "bump",
+    ours: false,
     title: "bumpalo",
     description: "A bump allocator: a finger moves downwards through a chunk, and a new chunk, twice as large, is taken \
                   when the old one is full. Nothing is freed one at a time except the newest block; a reset keeps the \

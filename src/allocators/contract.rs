@@ -38,6 +38,8 @@ impl Class {
 pub struct Facts {
     /// Short, lower-case ASCII.
     pub id: &'static str,
+    /// Whether the authors of this suite wrote it. The site says so, for they measure it too.
+    pub ours: bool,
     /// The name its users know it by.
     pub title: &'static str,
     /// What it is and how it works, in two or three sentences.

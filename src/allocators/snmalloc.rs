@@ -5,6 +5,7 @@ use super::contract::Facts;
 /// Facts about snmalloc.
 pub const FACTS: Facts = Facts {
     id: "snmalloc",
+    ours: false,
     title: "snmalloc",
     description: "Each thread allocates from slabs of its own without synchronising. A block that another thread frees \
                   travels back to its owner as a message: frees are batched by owner and posted to a lock-free queue, \

@@ -5,6 +5,7 @@ use super::contract::Facts;
 /// Facts about the platform's allocator.
 pub const FACTS: Facts = Facts {
     id: "system",
+    ours: false,
     title: "System",
     description: "The malloc of the platform's C library, through std::alloc::System: what a Rust program uses unless \
                   it names another. On glibc (ptmalloc) each thread keeps a small cache of freed blocks (tcache) in \

@@ -5,6 +5,7 @@ use super::contract::Facts;
 /// Facts about TCMalloc.
 pub const FACTS: Facts = Facts {
     id: "tcmalloc",
+    ours: false,
     title: "TCMalloc",
     description: "Google's allocator. Freed blocks are cached for each processor (by restartable sequences, where the \
                   kernel has them; for each thread otherwise), behind that in lists for each size class and in a page \

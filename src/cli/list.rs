@@ -58,7 +58,7 @@ fn lists(scope: Scope) -> Json {
         .map(|row| {
             let facts = row.facts;
             json!({
-                "id": facts.id, "title": facts.title, "class": row.contract.class.id(),
+                "id": facts.id, "ours": facts.ours, "title": facts.title, "class": row.contract.class.id(),
                 "description": facts.description, "configuration": facts.configuration,
                 "package": facts.package, "missing_entry_points": facts.missing_entry_points, "links": facts.links,
             })

@@ -31,8 +31,10 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
     let path = flags.record.as_deref().unwrap_or(Path::new(store::DIRECTORY));
     let path = if path.is_dir() { store::newest(path)? } else { path.to_owned() };
     let record = store::read(&path)?;
-    let rankings: Vec<(String, Ranking)> =
-        classes(&record).into_iter().map(|class| (class.clone(), ranking::rank_class(&record, &class))).collect();
+    let rankings: Vec<(String, Ranking)> = classes(&record)
+        .into_iter()
+        .map(|class| (class.clone(), ranking::rank_class(&record, &class)))
+        .collect();
     print(match flags.format.as_str() {
         "json" => serde_json::to_string_pretty(&as_json(&record, &rankings))?,
         "markdown" => as_markdown(&record, &rankings),
@@ -91,7 +93,9 @@ fn rows(ranking: &Ranking) -> Vec<[String; 5]> {
             format!("{}{}", if shared { "=" } else { "" }, row.rank),
             row.allocator.clone(),
             format!("{:.decimals$}", row.score),
-            row.interval.map_or("no interval".to_owned(), |(low, high)| format!("{low:.decimals$}–{high:.decimals$}")),
+            row.interval.map_or("no interval".to_owned(), |(low, high)| {
+                format!("{low:.decimals$}–{high:.decimals$}")
+            }),
             ranking.cells.to_string(),
         ]
     };
@@ -148,7 +152,8 @@ fn as_text(record: &Record, rankings: &[(String, Ranking)]) -> String {
 }
 
 fn words(missing: &Missing) -> String {
-    let failed = if missing.failed > 0 { format!(" ({} of them failed)", missing.failed) } else { String::new() };
+    let failed =
+        if missing.failed > 0 { format!(" ({} of them failed)", missing.failed) } else { String::new() };
     let effect = if missing.ranked { "they are left out of every score" } else { "it is not ranked" };
     format!("{} lacks {} cases{failed}: {effect}", missing.allocator, missing.cases)
 }

@@ -56,6 +56,8 @@ pub struct Description {
 pub struct Allocator {
     /// Short name.
     pub id: String,
+    /// Whether the authors of this suite wrote it.
+    pub ours: bool,
     /// The name its users know.
     pub title: String,
     /// Contract class.
@@ -142,6 +144,7 @@ impl Allocator {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         Self {
             id: facts.id.to_owned(),
+            ours: facts.ours,
             title: facts.title.to_owned(),
             class: class.id().to_owned(),
             description: facts.description.to_owned(),

@@ -337,6 +337,7 @@ pub(crate) fn value_label(value: &Value, axis: Axis) -> String {
 fn undescribed_allocator(id: &str) -> Allocator {
     Allocator {
         id: id.to_owned(),
+        ours: false,
         title: id.to_owned(),
         class: UNSTATED.to_owned(),
         package: None,

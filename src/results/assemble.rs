@@ -141,17 +141,20 @@ fn failed(cell: &CellName, failure: &Failure) -> Failed {
     Failed { place: place(&cell.case, &cell.allocator), kind, detail }
 }
 
-/// Each case that the control ran, beside the fastest general allocator's time.
+/// Each case that the control ran, beside the time of the fastest general allocator that others wrote.
 fn overhead(cells: &[Cell], allocators: &[Allocator]) -> Vec<Overhead> {
-    let class_of = |id: &str| allocators.iter().find(|allocator| allocator.id == id).map(|a| a.class.as_str());
+    let class_of =
+        |id: &str| allocators.iter().find(|allocator| allocator.id == id).map(|a| a.class.as_str());
     let time = |cell: &Cell| cell.metrics.get(&Metric::Time).map(|measured| measured.value);
-    let of_class = |class: Class| cells.iter().filter(move |cell| class_of(&cell.place.allocator) == Some(class.id()));
+    let of_class =
+        |class: Class| cells.iter().filter(move |cell| class_of(&cell.place.allocator) == Some(class.id()));
     let shown = |control: &Cell| {
         let same = |cell: &&Cell| {
             (&cell.place.workload, &cell.place.params) == (&control.place.workload, &control.place.params)
         };
         let (fastest_ns, fastest) = of_class(Class::General)
             .filter(same)
+            .filter(|cell| !allocators.iter().any(|it| it.id == cell.place.allocator && it.ours))
             .filter_map(|cell| Some((time(cell)?, cell.place.allocator.clone())))
             .min_by(|(first, _), (second, _)| first.total_cmp(second))?;
         Some(Overhead {
@@ -173,6 +176,7 @@ fn allocator(description: &protocol::Allocator) -> Allocator {
     let description = description.clone();
     Allocator {
         id: description.id,
+        ours: description.ours,
         title: description.title,
         class: description.class,
         package: description.package,

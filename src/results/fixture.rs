@@ -48,6 +48,7 @@ pub(super) fn record(allocators: &[(&str, &str)], workloads: &[(&str, &str)]) ->
             .iter()
             .map(|&(id, class)| Allocator {
                 id: id.into(),
+                ours: false,
                 title: id.into(),
                 class: class.into(),
                 package: None,

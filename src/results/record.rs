@@ -74,6 +74,8 @@ pub struct Profile {
 pub struct Allocator {
     /// Short, lower-case ASCII in our own records; anything in foreign ones.
     pub id: String,
+    /// Whether the authors of the suite that measured it wrote it.
+    pub ours: bool,
     /// The name its users know it by.
     pub title: String,
     /// Contract class: `general`, `fixed-size`, `bulk`, `control`, …; `unstated` in imported records.
@@ -203,7 +205,7 @@ pub enum FailureKind {
 /// What the run found out about itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checks {
-    /// Each case that `null` ran, beside the fastest general allocator's time. Empty if not measured.
+    /// Each case that `null` ran, beside the fastest peer's time. Empty if not measured.
     pub overhead: Vec<Overhead>,
     /// Conditions that make numbers doubtful, in sentences.
     pub warnings: Vec<String>,
@@ -218,7 +220,7 @@ pub struct Overhead {
     pub params: Params,
     /// `null`'s time per operation, ns.
     pub null_ns: f64,
-    /// The id of the fastest general allocator there.
+    /// The id of the fastest peer there: a general allocator that is not ours.
     pub fastest: String,
     /// Its time per operation, ns.
     pub fastest_ns: f64,

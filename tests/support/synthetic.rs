@@ -438,6 +438,7 @@ pub(crate) fn cell(place: Place, replicates: Vec<f64>) -> Cell {
 fn allocator((id, title, class, package, library, ..): Row) -> Allocator {
     Allocator {
         id: id.to_owned(),
+        ours: ["null", "slab", "pool", "arena"].contains(&id),
         title: title.to_owned(),
         class: class.to_owned(),
         package: package.map(str::to_owned),

@@ -91,6 +91,7 @@ use super::contract::{Demand, Facts, Known, Subject};
 /// Facts about the pool.
 pub const FACTS: Facts = Facts {
     id: "pool",
+    ours: true,
     title: "Pool",
     description: "Blocks of one size out of one mapping. Each thread keeps up to 60 free blocks in a magazine of its \
                   own, which it fills and empties 30 at a time from a lock-free list with tagged indices. Any thread \

@@ -29,6 +29,8 @@ struct AllocatorPage {
     title: String,
     swatch: String,
     class: String,
+    /// Whether whoever measured it also wrote it.
+    ours: bool,
     standing: String,
     description: Vec<String>,
     facts: Vec<(&'static str, String)>,
@@ -120,6 +122,7 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
         title: about.title.clone(),
         swatch: plot::swatch(subject.look),
         class: about.class.clone(),
+        ours: about.ours,
         standing: standing(site, subject),
         description: paragraphs(&about.description),
         facts: facts(subject),

@@ -223,6 +223,7 @@ fn allocators(cells: &[Cell]) -> Vec<Allocator> {
     ids.dedup();
     let described = |id: &str| Allocator {
         id: id.to_owned(),
+        ours: false,
         title: if id == NO_FUNCTION { "no function named".to_owned() } else { id.to_owned() },
         class: "unstated".to_owned(),
         package: None,

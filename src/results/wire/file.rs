@@ -97,6 +97,8 @@ pub(super) struct Metric {
 #[serde(deny_unknown_fields)]
 pub(super) struct Allocator {
     pub id: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ours: bool,
     pub title: String,
     pub class: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -227,6 +227,7 @@ fn machine(machine: file::Machine) -> record::Machine {
 fn allocator(allocator: file::Allocator) -> record::Allocator {
     record::Allocator {
         id: allocator.id,
+        ours: allocator.ours,
         title: allocator.title,
         class: allocator.class,
         package: allocator.package,

@@ -31,6 +31,7 @@ fn cell(size: u64, allocator: &str, value: f64) -> Cell {
 fn allocator(id: &str) -> Allocator {
     Allocator {
         id: id.to_owned(),
+        ours: id.starts_with('s'),
         title: id.to_uppercase(),
         class: "general".to_owned(),
         package: Some("crate 1.0.0".to_owned()),

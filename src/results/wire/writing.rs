@@ -126,6 +126,7 @@ fn machine(machine: &record::Machine) -> file::Machine {
 fn allocator(allocator: &record::Allocator) -> file::Allocator {
     let record::Allocator {
         id,
+        ours,
         title,
         class,
         package,
@@ -137,6 +138,7 @@ fn allocator(allocator: &record::Allocator) -> file::Allocator {
     } = allocator.clone();
     file::Allocator {
         id,
+        ours,
         title,
         class,
         package,
