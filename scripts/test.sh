@@ -15,7 +15,8 @@ cargo test --quiet --no-default-features
 
 step "format, lints, documentation"
 cargo fmt --check
-cargo clippy --quiet --all-targets -- -D warnings
+# All features: also the one that is off by default, so this builds every C and C++ library there is.
+cargo clippy --quiet --all-targets --all-features -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
 
 step "tests of the library, the command line, the allocators and the site"

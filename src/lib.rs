@@ -1,4 +1,45 @@
 //! allocmark: the allocator barometer for Rust.
+//!
+//! Two things in one package. **Allocators** that a program can use: [`allocators::slab`], a general-purpose global
+//! allocator; [`allocators::pool`], blocks of one size for any thread; [`allocators::arena`], released all together. And
+//! the **harness** that measures them beside everybody else's and makes a comparison site of it.
+//!
+//! # The allocators alone
+//! With `default-features = false` the crate is [`allocators`] and depends on `allocator-api2` and `libc`, nothing else.
+//!
+//! ```
+//! use allocator_api2::vec::Vec;
+//! use allocmark::allocators::arena::Arena;
+//!
+//! let arena = Arena::new();
+//! let mut squares = Vec::new_in(&arena);
+//! squares.extend((0..10).map(|number| number * number));
+//! assert_eq!(squares[9], 81);
+//! ```
+//!
+//! # The layers
+//! Imports go one way, downwards in this table; a test sees to it.
+//!
+//! | layer | module | what |
+//! |--:|---|---|
+//! | 0 | `units`, `stats` | quantities that print themselves; pure mathematics with its sources |
+//! | 1 | [`allocators`], `instruments` | our allocators and everybody's contracts; wrappers that look at every call |
+//! | 2 | `workloads` | one file for each shape of allocation activity; knows contracts, no allocator |
+//! | 3 | `harness` | pairs the two, runs bench executables, drives a run |
+//! | 4 | `results` | records: their form, their files, what is computed from them |
+//! | 5 | `report` | the site, from records alone |
+//! | 6 | `cli` | one file for each subcommand |
+//!
+//! A reader's way in: `allocmark list`, then any file of `workloads` (all its siblings read alike), then
+//! `harness::binding`, where an allocator's type meets a workload's code.
+//!
+//! # Features
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `harness` | everything that measures and reports, with its dependencies | on |
+//! | `bumpalo` | the row `bump` | on |
+//! | `jemalloc`, `mimalloc`, `rpmalloc`, `snmalloc` | the row of that name; builds a C or C++ library | on |
+//! | `tcmalloc` | the row `tcmalloc`; its library takes a minute and a half to build | off |
 
 pub mod allocators;
 #[cfg(feature = "harness")]

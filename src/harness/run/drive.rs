@@ -217,3 +217,6 @@ fn directory(home: &Path, cell: &CellName) -> PathBuf {
         false => allocator.join(cell.case.params.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;
