@@ -5,6 +5,7 @@
 //!
 //! Standard output is data (paths, tables), standard error is talk.
 
+mod compare;
 mod import;
 mod list;
 mod rank;
@@ -44,6 +45,7 @@ enum Command {
     Verify(verify::Flags),
     Report(report::Flags),
     Rank(rank::Flags),
+    Compare(compare::Flags),
     Import(import::Flags),
 }
 
@@ -74,6 +76,7 @@ impl Cli {
             Command::Verify(flags) => verify::run(flags),
             Command::Report(flags) => report::run(flags),
             Command::Rank(flags) => rank::run(flags),
+            Command::Compare(flags) => compare::run(flags),
             Command::Import(flags) => import::run(flags),
         }
     }

@@ -65,11 +65,11 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
         limit: Duration::from_secs(flags.time_limit),
         scratch: PathBuf::new(),
     };
-    let cells: usize = cases.iter().map(|case| case.runners.len()).sum();
+    let cells = cases.iter().flat_map(|case| &case.runners).filter(|runner| !runner.twin).count();
     let bar = ProgressBar::new(cells as u64);
     let mut wrong = 0;
     for (case, planned) in cases.iter().enumerate() {
-        for &runner in &planned.runners {
+        for &runner in planned.runners.iter().filter(|runner| !runner.twin) {
             let cell = plan::cell(&cases, &built.executables, case, runner);
             if let Err(failure) = processes.verify(&cell, runner) {
                 wrong += 1;

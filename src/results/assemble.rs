@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::metric::Metric;
+use super::ranking::paired_ratio;
 use super::record::{
-    Absent, Allocator, Cell, Checks, Failed, FailureKind, Machine, Measured, Overhead, Parameter, Place,
+    Absent, Allocator, Cell, Checks, Control, Failed, FailureKind, Machine, Measured, Overhead, Parameter, Place,
     Profile, Record, ServedBy, Tool, Workload,
 };
 use crate::allocators::contract::Class;
@@ -31,7 +32,8 @@ pub fn record(
     others: Vec<(protocol::Allocator, Vec<(CaseName, String)>)>,
 ) -> Record {
     let wanted: BTreeSet<&CaseName> = cases.iter().map(|case| &case.name).collect();
-    let measuring: BTreeSet<usize> = cases.iter().flat_map(|case| case.runners.iter().copied()).collect();
+    let measuring: BTreeSet<usize> =
+        cases.iter().flat_map(|case| case.runners.iter().map(|runner| runner.executable)).collect();
     let descriptions: Vec<_> = built.executables.iter().map(|executable| &executable.description).collect();
     let shown = |index: &usize| measuring.contains(index);
 
@@ -62,7 +64,11 @@ pub fn record(
     }
 
     let cells = cells(cases, built, state);
-    let checks = Checks { overhead: overhead(&cells, &allocators), warnings: header.warnings.clone() };
+    let checks = Checks {
+        overhead: overhead(&cells, &allocators),
+        control: control(&cells, state),
+        warnings: header.warnings.clone(),
+    };
     Record {
         id: header.id.clone(),
         tool: Tool {
@@ -86,7 +92,13 @@ pub fn record(
         workloads,
         cells,
         absent,
-        failed: state.failed.iter().map(|(cell, failure)| failed(cell, failure)).collect(),
+        // A twin that fails is a cell without a control; the cell itself tells what is wrong.
+        failed: state
+            .failed
+            .iter()
+            .filter(|(cell, _)| !cell.twin)
+            .map(|(cell, failure)| failed(cell, failure))
+            .collect(),
         checks,
     }
 }
@@ -94,9 +106,9 @@ pub fn record(
 fn cells(cases: &[PlannedCase], built: &Built, state: &State) -> Vec<Cell> {
     let mut cells = Vec::new();
     for case in cases {
-        for &runner in &case.runners {
-            let allocator = &built.executables[runner].description.allocator.id;
-            let name = CellName { case: case.name.clone(), allocator: allocator.clone() };
+        for runner in case.runners.iter().filter(|runner| !runner.twin) {
+            let allocator = &built.executables[runner.executable].description.allocator.id;
+            let name = CellName { case: case.name.clone(), allocator: allocator.clone(), twin: false };
             if state.failed.contains_key(&name) {
                 continue;
             }
@@ -166,6 +178,18 @@ fn overhead(cells: &[Cell], allocators: &[Allocator]) -> Vec<Overhead> {
         })
     };
     of_class(Class::Control).filter_map(shown).collect()
+}
+
+/// The A/A control: each cell that was measured twice, the second as a multiple of the first.
+fn control(cells: &[Cell], state: &State) -> Vec<Control> {
+    let pair = |cell: &Cell| {
+        let case = CaseName { workload: cell.place.workload.clone(), params: cell.place.params.clone() };
+        let twin = CellName { case, allocator: cell.place.allocator.clone(), twin: true };
+        let again = measured(state.measured.get(&twin)?.values().copied().collect());
+        let ratio = paired_ratio(&again, cell.metrics.get(&Metric::Time)?)?;
+        Some(Control { place: cell.place.clone(), ratio: ratio.value, interval: ratio.interval })
+    };
+    cells.iter().filter_map(pair).collect()
 }
 
 fn place(case: &CaseName, allocator: &str) -> Place {

@@ -207,6 +207,8 @@ pub enum FailureKind {
 pub struct Checks {
     /// Each case that `null` ran, beside the fastest peer's time. Empty if not measured.
     pub overhead: Vec<Overhead>,
+    /// The A/A control: cells that were measured twice, as if their allocator were two. Empty if not measured.
+    pub control: Vec<Control>,
     /// Conditions that make numbers doubtful, in sentences.
     pub warnings: Vec<String>,
 }
@@ -224,6 +226,24 @@ pub struct Overhead {
     pub fastest: String,
     /// Its time per operation, ns.
     pub fastest_ns: f64,
+}
+
+/// One cell measured twice: the same code as if it were two allocators.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// Which.
+    pub place: Place,
+    /// The second's time over the first's, median over rounds; 1 if the machine treats both alike.
+    pub ratio: f64,
+    /// The ratio's interval, where the rounds suffice for one.
+    pub interval: Option<(f64, f64)>,
+}
+
+impl Control {
+    /// How far the ratio is from 1, as a share, whichever way.
+    pub fn spread(&self) -> f64 {
+        self.ratio.max(1.0 / self.ratio) - 1.0
+    }
 }
 
 impl fmt::Display for Place {

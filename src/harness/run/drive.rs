@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::build::Executable;
 use super::journal::{Entry, Failure};
-use super::plan::{self, PlannedCase};
+use super::plan::{self, PlannedCase, Runner};
 use super::process::{self, Ended, Finished};
 use super::{CellName, Effort, RunError};
 use crate::harness::criterion_files::read_benchmark;
@@ -57,13 +57,13 @@ pub trait Executor {
     ///
     /// # Errors
     /// How it went wrong.
-    fn verify(&mut self, cell: &CellName, runner: usize) -> Result<(), Failure>;
+    fn verify(&mut self, cell: &CellName, runner: Runner) -> Result<(), Failure>;
 
     /// Measures the cell: nanoseconds per operation, and how it was seen who served.
     ///
     /// # Errors
     /// How it went wrong.
-    fn measure(&mut self, cell: &CellName, runner: usize) -> Result<(f64, Option<String>), Failure>;
+    fn measure(&mut self, cell: &CellName, runner: Runner) -> Result<(f64, Option<String>), Failure>;
 }
 
 /// Does what is left to do. `write` gets every entry before the next process starts, `tell` the number of processes that
@@ -81,7 +81,8 @@ pub fn drive(
     tell: &mut dyn FnMut(u64, u64),
 ) -> Result<(), RunError> {
     let cells: u64 = cases.iter().map(|case| case.runners.len() as u64).sum();
-    let (all, mut done) = (cells * (1 + u64::from(effort.rounds)), 0);
+    let twins: u64 = cases.iter().flat_map(|case| &case.runners).filter(|runner| runner.twin).count() as u64;
+    let (all, mut done) = (cells * (1 + u64::from(effort.rounds)) - twins, 0);
     let mut step = |state: &mut State, entry: Option<Entry>| -> Result<(), RunError> {
         if let Some(entry) = entry {
             write(&entry)?;
@@ -92,7 +93,8 @@ pub fn drive(
         Ok(())
     };
     for (case, planned) in cases.iter().enumerate() {
-        for &runner in &planned.runners {
+        // A twin is the same code: once is enough.
+        for &runner in planned.runners.iter().filter(|runner| !runner.twin) {
             let cell = plan::cell(cases, executables, case, runner);
             let known = state.verified.contains(&cell) || state.failed.contains_key(&cell);
             let entry = (!known).then(|| match executor.verify(&cell, runner) {
@@ -119,7 +121,7 @@ pub fn drive(
 /// Starts the executables.
 #[derive(Debug)]
 pub struct Processes<'e> {
-    /// Indexed by runner.
+    /// Indexed by the runner's executable.
     pub executables: &'e [Executable],
     /// Criterion's settings.
     pub effort: Effort,
@@ -134,8 +136,8 @@ pub struct Processes<'e> {
 }
 
 impl Processes<'_> {
-    fn command(&self, runner: usize) -> Command {
-        let mut command = Command::new(&self.executables[runner].path);
+    fn command(&self, runner: Runner) -> Command {
+        let mut command = Command::new(&self.executables[runner.executable].path);
         command.env(protocol::PROFILE, &self.profile).env(protocol::SEED, self.seed.to_string());
         command
     }
@@ -160,7 +162,7 @@ impl Processes<'_> {
 }
 
 impl Executor for Processes<'_> {
-    fn verify(&mut self, cell: &CellName, runner: usize) -> Result<(), Failure> {
+    fn verify(&mut self, cell: &CellName, runner: Runner) -> Result<(), Failure> {
         let mut command = self.command(runner);
         command.arg(protocol::VERIFY).arg(cell.case.to_string());
         let finished = process::run(command, self.limit);
@@ -172,7 +174,7 @@ impl Executor for Processes<'_> {
         }
     }
 
-    fn measure(&mut self, cell: &CellName, runner: usize) -> Result<(f64, Option<String>), Failure> {
+    fn measure(&mut self, cell: &CellName, runner: Runner) -> Result<(f64, Option<String>), Failure> {
         let lost = |error: std::io::Error| Failure::Crash(format!("{}: {error}", self.scratch.display()));
         // Nothing of the last process may be taken for this one's.
         if self.scratch.exists() {

@@ -89,11 +89,15 @@ pub struct CellName {
     pub case: CaseName,
     /// The allocator's id.
     pub allocator: String,
+    /// The second of two measurements of the same code, as if it were another allocator: the A/A control.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub twin: bool,
 }
 
 impl std::fmt::Display for CellName {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{} on {}", self.case, self.allocator)
+        let twin = if self.twin { " (again, as the A/A control)" } else { "" };
+        write!(out, "{} on {}{twin}", self.case, self.allocator)
     }
 }
 

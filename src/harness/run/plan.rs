@@ -4,6 +4,7 @@ use regex::Regex;
 
 use super::build::Executable;
 use super::{CellName, Effort};
+use crate::allocators::contract::Class;
 use crate::harness::protocol::CaseName;
 use crate::stats::random::{Random, seed_from};
 use crate::workloads::shape::Profile;
@@ -22,13 +23,28 @@ pub const fn effort(profile: Profile) -> Effort {
     }
 }
 
-/// A case and the allocators that can run it, as indices into the executables.
+/// A case and the allocators that can run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedCase {
     /// The case.
     pub name: CaseName,
-    /// Who runs it, in the order of the list.
-    pub runners: Vec<usize>,
+    /// Who runs it, in the order of the list; last the A/A control, if there is one.
+    pub runners: Vec<Runner>,
+}
+
+/// Who runs a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Runner {
+    /// Index of the executable.
+    pub executable: usize,
+    /// The same executable once more, as if it were another allocator.
+    pub twin: bool,
+}
+
+impl Runner {
+    const fn of(executable: usize) -> Self {
+        Self { executable, twin: false }
+    }
 }
 
 /// Which allocators and workloads are wanted.
@@ -41,6 +57,9 @@ pub struct Filter {
 }
 
 /// The cases that the filter leaves, in the order in which the executables name them.
+///
+/// The first general allocator of each case is measured twice, as if it were two: what differs between the two is what
+/// the machine does to the same code.
 pub fn cases(executables: &[Executable], filter: &Filter) -> Vec<PlannedCase> {
     let mut cases: Vec<PlannedCase> = Vec::new();
     for (index, executable) in executables.iter().enumerate() {
@@ -52,19 +71,27 @@ pub fn cases(executables: &[Executable], filter: &Filter) -> Vec<PlannedCase> {
                 continue;
             }
             match cases.iter_mut().find(|case| case.name == *name) {
-                Some(case) => case.runners.push(index),
-                None => cases.push(PlannedCase { name: name.clone(), runners: vec![index] }),
+                Some(case) => case.runners.push(Runner::of(index)),
+                None => cases.push(PlannedCase { name: name.clone(), runners: vec![Runner::of(index)] }),
             }
+        }
+    }
+    let general = |runner: &&Runner| {
+        executables[runner.executable].description.allocator.class == Class::General.id()
+    };
+    for case in &mut cases {
+        if let Some(&first) = case.runners.iter().find(general) {
+            case.runners.push(Runner { twin: true, ..first });
         }
     }
     cases
 }
 
-/// The cells of one round in the order in which to measure them, as (case, executable).
+/// The cells of one round in the order in which to measure them, as (case, runner).
 ///
 /// Cases come in an order drawn for the round; the allocators of a case follow each other directly, in an order drawn
 /// for the (case, round).
-pub fn order(cases: &[PlannedCase], seed: u64, round: u32) -> Vec<(usize, usize)> {
+pub fn order(cases: &[PlannedCase], seed: u64, round: u32) -> Vec<(usize, Runner)> {
     let mut positions: Vec<usize> = (0..cases.len()).collect();
     Random::new(seed_from(&[seed, u64::from(round)])).shuffle(&mut positions);
     let mut cells = Vec::new();
@@ -84,10 +111,11 @@ fn hash(name: &CaseName) -> u64 {
 }
 
 /// A cell's name.
-pub fn cell(cases: &[PlannedCase], executables: &[Executable], case: usize, runner: usize) -> CellName {
+pub fn cell(cases: &[PlannedCase], executables: &[Executable], case: usize, runner: Runner) -> CellName {
     CellName {
         case: cases[case].name.clone(),
-        allocator: executables[runner].description.allocator.id.clone(),
+        allocator: executables[runner.executable].description.allocator.id.clone(),
+        twin: runner.twin,
     }
 }
 
@@ -116,7 +144,7 @@ mod tests {
             .into_iter()
             .map(|workload| PlannedCase {
                 name: CaseName { workload: workload.to_owned(), params: Params::default() },
-                runners: (0..6).collect(),
+                runners: (0..6).map(Runner::of).collect(),
             })
             .collect()
     }
@@ -148,7 +176,7 @@ mod tests {
     fn every_allocator_comes_first_in_about_a_sixth_of_the_rounds() {
         let mut first = [0; 6];
         for round in 0..600 {
-            first[order(&cases()[..1], 1, round)[0].1] += 1;
+            first[order(&cases()[..1], 1, round)[0].1.executable] += 1;
         }
         assert!(first.iter().all(|count| (70..=130).contains(count)), "{first:?}");
     }

@@ -9,7 +9,7 @@ use super::{Frame, Link, Page, allocator_link, count, workload_link};
 use crate::report::numbers::Figure;
 use crate::report::site::{Site, Slot, Subject};
 use crate::report::{File, ReportError, numbers, templates};
-use crate::results::record::{Machine, Overhead};
+use crate::results::record::{Control, Machine, Overhead};
 use crate::units::{Bytes, decimals_for};
 
 const NAME: &str = "method.html";
@@ -31,8 +31,19 @@ struct Method {
     machine: Vec<(&'static str, String)>,
     versions: Vec<VersionRow>,
     overhead: Vec<OverheadRow>,
+    /// The A/A control in one sentence, and cell by cell.
+    control: Option<String>,
+    controls: Vec<ControlRow>,
     warnings: Vec<String>,
     served: Vec<(String, String)>,
+}
+
+#[derive(Serialize)]
+struct ControlRow {
+    cell: String,
+    ratio: String,
+    low: String,
+    high: String,
 }
 
 #[derive(Serialize)]
@@ -70,6 +81,8 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
         machine: machine(&record.machine),
         versions: versions(site),
         overhead: overhead(site),
+        control: control_summary(&record.checks.control),
+        controls: controls(&record.checks.control),
         warnings: record.checks.warnings.clone(),
         served: served(site),
     };
@@ -154,6 +167,32 @@ fn overhead(site: &Site<'_>) -> Vec<OverheadRow> {
             percent,
         })
         .collect()
+}
+
+/// How far the same code was from itself, over all cells.
+fn control_summary(control: &[Control]) -> Option<String> {
+    let spreads: Vec<f64> = control.iter().map(Control::spread).collect();
+    let median = crate::stats::median(&spreads)?;
+    let widest = spreads.iter().copied().fold(0.0, f64::max);
+    let beyond = control.iter().filter(|it| it.interval.is_some_and(|(low, high)| low > 1.0 || high < 1.0)).count();
+    Some(format!(
+        "In {} cells the same executable was measured twice, as if it were two allocators. The median cell was {:.1} % \
+         off, the worst {:.1} %; in {beyond} of them the interval left out 1, which it may in about one of thirty.",
+        control.len(),
+        median * 100.0,
+        widest * 100.0
+    ))
+}
+
+fn controls(control: &[Control]) -> Vec<ControlRow> {
+    let ratio = |value: f64| format!("{value:.3}");
+    let row = |it: &Control| ControlRow {
+        cell: it.place.to_string(),
+        ratio: ratio(it.ratio),
+        low: it.interval.map_or_else(String::new, |(low, _)| ratio(low)),
+        high: it.interval.map_or_else(String::new, |(_, high)| ratio(high)),
+    };
+    control.iter().map(row).collect()
 }
 
 /// For each way in which cells were seen to be served by their allocator, in how many.

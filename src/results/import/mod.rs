@@ -116,7 +116,7 @@ impl Import {
             cells,
             absent: Vec::new(),
             failed: Vec::new(),
-            checks: Checks { overhead: Vec::new(), warnings },
+            checks: Checks { warnings, ..Checks::default() },
         })
     }
 }

@@ -205,8 +205,24 @@ pub(super) struct Failed {
 pub(super) struct Checks {
     #[serde(default)]
     pub overhead: Vec<Overhead>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub control: Vec<Control>,
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Control {
+    pub workload: String,
+    #[serde(default)]
+    pub params: Ordered<Value>,
+    pub allocator: String,
+    pub ratio: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<f64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -191,7 +191,25 @@ fn checks(checks: file::Checks, places: &Places) -> Result<record::Checks, Fault
             fastest_ns: number(&format!("{at}.fastest_ns"), Metric::Time, entry.fastest_ns)?,
         });
     }
-    Ok(record::Checks { overhead, warnings: checks.warnings })
+    let mut control = Vec::with_capacity(checks.control.len());
+    for (index, entry) in checks.control.into_iter().enumerate() {
+        let at = format!("checks.control[{index}] ({} on {})", entry.workload, entry.allocator);
+        let params = params(entry.params);
+        places.check_case(&at, &entry.workload, &params)?;
+        // A ratio of times is above 0, as a time is.
+        let ratio = number(&format!("{at}.ratio"), Metric::Time, entry.ratio)?;
+        let interval = match (entry.low, entry.high) {
+            (None, None) => None,
+            (Some(low), Some(high)) if 0.0 < low && low <= ratio && ratio <= high => Some((low, high)),
+            (low, high) => {
+                let problem = format!("low {low:?} and high {high:?} with a ratio of {ratio}");
+                return fault(&at, problem, "both, with the ratio between them, or neither");
+            }
+        };
+        let place = record::Place { workload: entry.workload, params, allocator: entry.allocator };
+        control.push(record::Control { place, ratio, interval });
+    }
+    Ok(record::Checks { overhead, control, warnings: checks.warnings })
 }
 
 fn tool(tool: file::Tool) -> record::Tool {

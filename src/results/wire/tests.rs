@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::results::metric::Metric;
 use crate::results::record::{
-    Absent, Allocator, Axis, Cell, Checks, Failed, FailureKind, Machine, Measured, Overhead, Parameter,
+    Absent, Allocator, Axis, Cell, Checks, Control, Failed, FailureKind, Machine, Measured, Overhead, Parameter,
     Params, Place, Profile, ServedBy, Tool, Value, Workload,
 };
 
@@ -92,6 +92,7 @@ fn sample() -> Record {
                 fastest: "system".to_owned(),
                 fastest_ns: 12.0,
             }],
+            control: vec![Control { place: place(64, "system"), ratio: 1.01, interval: Some((0.98, 1.02)) }],
             warnings: vec!["The load average was 3.".to_owned()],
         },
     }

@@ -231,5 +231,17 @@ fn checks(checks: &record::Checks) -> file::Checks {
         fastest: overhead.fastest.clone(),
         fastest_ns: Some(overhead.fastest_ns),
     });
-    file::Checks { overhead: overhead.collect(), warnings: checks.warnings.clone() }
+    let control = checks.control.iter().map(|control| file::Control {
+        workload: control.place.workload.clone(),
+        params: params(&control.place.params),
+        allocator: control.place.allocator.clone(),
+        ratio: Some(control.ratio),
+        low: control.interval.map(|(low, _)| low),
+        high: control.interval.map(|(_, high)| high),
+    });
+    file::Checks {
+        overhead: overhead.collect(),
+        control: control.collect(),
+        warnings: checks.warnings.clone(),
+    }
 }

@@ -11,7 +11,7 @@ struct Script {
 }
 
 impl Executor for Script {
-    fn verify(&mut self, cell: &CellName, _runner: usize) -> Result<(), Failure> {
+    fn verify(&mut self, cell: &CellName, _runner: Runner) -> Result<(), Failure> {
         self.asked.push(format!("verify {cell}"));
         match cell.allocator.as_str() {
             "liar" => Err(Failure::Said(Outcome::WrongAnswer("a block lost its content".to_owned()))),
@@ -19,7 +19,7 @@ impl Executor for Script {
         }
     }
 
-    fn measure(&mut self, cell: &CellName, _runner: usize) -> Result<(f64, Option<String>), Failure> {
+    fn measure(&mut self, cell: &CellName, _runner: Runner) -> Result<(f64, Option<String>), Failure> {
         let name = format!("measure {cell}");
         let before = self.asked.iter().filter(|asked| **asked == name).count();
         self.asked.push(name);
@@ -55,7 +55,7 @@ fn case(workload: &str) -> CaseName {
 }
 
 fn cell(workload: &str, allocator: &str) -> CellName {
-    CellName { case: case(workload), allocator: allocator.to_owned() }
+    CellName { case: case(workload), allocator: allocator.to_owned(), twin: false }
 }
 
 struct Run {
@@ -73,7 +73,7 @@ fn drive_with(
     time: fn(&CellName, usize) -> Result<f64, Failure>,
 ) -> Run {
     let executables: Vec<Executable> = allocators.iter().map(|id| executable(id)).collect();
-    let runners: Vec<usize> = (0..executables.len()).collect();
+    let runners: Vec<Runner> = (0..executables.len()).map(|executable| Runner { executable, twin: false }).collect();
     let cases = ["one", "two"].map(|name| PlannedCase { name: case(name), runners: runners.clone() });
     let mut script = Script { asked: Vec::new(), time };
     let (mut written, mut told) = (Vec::new(), Vec::new());
