@@ -1,5 +1,7 @@
 //! `batch`: allocate n blocks, then free them all, in order.
 
+use std::num::NonZeroU32;
+
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
@@ -125,7 +127,7 @@ impl OneThread for Batch {
 
 struct Batches<'h, H, M> {
     repeats: usize,
-    sizes: Table<u32>,
+    sizes: Table<NonZeroU32>,
     /// A permutation of the batch.
     order: Table<u32>,
     slots: Table<Slot>,

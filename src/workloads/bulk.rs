@@ -1,6 +1,7 @@
 //! `bulk`: allocate n objects of mixed size, read them all, release all together.
 
 use std::hint::black_box;
+use std::num::NonZeroU32;
 
 use super::heap::Heap;
 use super::mode::Mode;
@@ -63,7 +64,7 @@ impl OneThread for BulkRelease {
 }
 
 struct Objects<'h, H, M> {
-    sizes: Table<u32>,
+    sizes: Table<NonZeroU32>,
     slots: Table<Slot>,
     heap: &'h mut H,
     mode: &'h mut M,

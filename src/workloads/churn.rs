@@ -1,5 +1,7 @@
 //! `churn`: a live set; replace a random member.
 
+use std::num::NonZeroU32;
+
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
@@ -89,12 +91,12 @@ impl OneThread for Churn {
 #[derive(Clone, Copy)]
 struct Step {
     slot: u32,
-    size: u32,
+    size: NonZeroU32,
 }
 
 struct LiveSet<'h, H: Heap, M: Mode> {
     /// Sizes of the blocks that the set starts with.
-    first: Table<u32>,
+    first: Table<NonZeroU32>,
     steps: Table<Step>,
     slots: Table<Slot>,
     /// Whether every slot holds a live block of the heap.

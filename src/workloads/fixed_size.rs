@@ -1,6 +1,7 @@
 //! `fixed-size`: batches of one size only, the pool's home.
 
 use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::ptr::NonNull;
 
 use super::batch::Order;
@@ -76,12 +77,12 @@ impl OneThread for FixedSize {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
         let order = self.order.positions(BLOCKS, &mut Random::new(seed));
         let blocks = Table::new(BLOCKS, |_| NonNull::dangling());
-        drive(&mut Objects { size: self.size as u32, order, blocks, heap, mode });
+        drive(&mut Objects { size: Sizes::size(self.size), order, blocks, heap, mode });
     }
 }
 
 struct Objects<'h, H, M> {
-    size: u32,
+    size: NonZeroU32,
     /// A permutation of the objects.
     order: Table<u32>,
     /// Pointers alone: all sizes are one.

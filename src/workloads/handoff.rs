@@ -1,5 +1,7 @@
 //! `handoff`: producers allocate, consumers free.
 
+use std::num::NonZeroU32;
+
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
@@ -17,11 +19,11 @@ pub struct Handoff {
 }
 
 /// Bytes of an object: a message or an event.
-const SIZE: usize = 64;
+const SIZE: NonZeroU32 = NonZeroU32::new(64).expect("64 is not 0");
 
 /// Batches from each producer in a lap: milliseconds of work even at 10 ns an object, against which it counts for little
 /// that the two sides wake up tens of microseconds apart.
-const BATCHES: usize = 4_096;
+const BATCHES: usize = 2_048;
 
 /// Objects that may be alive for each producer: what its queue holds, and a batch in each hand.
 const IN_FLIGHT: usize = 66 * BATCH;
@@ -65,9 +67,9 @@ impl Shape for Handoff {
     fn demand(&self) -> Demand {
         let producers = self.threads / 2;
         Demand {
-            block: Some(Sizes::layout(SIZE)),
+            block: Some(Sizes::layout(SIZE.get() as usize)),
             live_blocks: producers * IN_FLIGHT,
-            pass_bytes: producers * BATCHES * BATCH * SIZE,
+            pass_bytes: producers * BATCHES * BATCH * SIZE.get() as usize,
             threads: self.threads,
         }
     }
@@ -88,8 +90,7 @@ impl ManyThreads for Handoff {
                 laps.time(|| {
                     if index.is_multiple_of(2) {
                         for number in 0..BATCHES {
-                            let batch =
-                                std::array::from_fn(|_| Slot::take(handle, SIZE as u32, &mut mode).block);
+                            let batch = std::array::from_fn(|_| Slot::take(handle, SIZE, &mut mode).block);
                             // SAFETY: this member alone pushes to this queue.
                             if !unsafe { queue.push(&batch, number + 1 == BATCHES) } {
                                 return;
@@ -100,7 +101,7 @@ impl ManyThreads for Handoff {
                             // SAFETY: this member alone pops from this queue.
                             let Some(batch) = (unsafe { queue.pop() }) else { return };
                             for block in batch {
-                                let slot = Slot { block, size: SIZE as u32 };
+                                let slot = Slot { block, size: SIZE };
                                 // SAFETY: the producer took it from this heap and handed it on, once, to us.
                                 unsafe { slot.free(handle, &mut mode) };
                             }

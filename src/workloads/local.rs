@@ -1,5 +1,7 @@
 //! `local`: every thread churns its own slots.
 
+use std::num::NonZeroU16;
+
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
@@ -28,7 +30,7 @@ const STEPS: usize = 131_072;
 
 /// How often a lap goes through the table: milliseconds of work even at 3 ns, so that threads which wake up tens of
 /// microseconds apart overlap nearly all the time.
-const REPEATS: usize = 4;
+const REPEATS: usize = 2;
 
 impl Shape for Local {
     const FACTS: Facts = Facts {
@@ -74,7 +76,7 @@ impl Shape for Local {
 #[derive(Clone, Copy)]
 struct Step {
     slot: u16,
-    size: u16,
+    size: NonZeroU16,
 }
 
 impl ManyThreads for Local {
@@ -86,7 +88,7 @@ impl ManyThreads for Local {
             let mut random = Random::new(seed.wrapping_add(index as u64));
             let steps = Table::new(STEPS, |_| Step {
                 slot: random.below(SLOTS as u64) as u16,
-                size: SIZES.draw(&mut random) as u16,
+                size: SIZES.draw(&mut random).try_into().expect("the largest size is below 64 KiB"),
             });
             let handle = heap.handle();
             let mut slots = Table::new(SLOTS, |_| Slot::take(handle, SIZES.draw(&mut random), &mut mode));
@@ -97,7 +99,7 @@ impl ManyThreads for Local {
                             let slot = &mut slots[step.slot as usize];
                             // SAFETY: every slot holds a live block; this one is overwritten in the next line.
                             unsafe { slot.free(handle, &mut mode) };
-                            *slot = Slot::take(handle, u32::from(step.size), &mut mode);
+                            *slot = Slot::take(handle, step.size.into(), &mut mode);
                         }
                     }
                 });

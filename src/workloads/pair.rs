@@ -99,7 +99,7 @@ impl<H: Heap, M: Mode> Body for Pairs<'_, H, M> {
     fn pass(&mut self, clock: &dyn Clock) -> Pass {
         let (stretches, stretch) = (self.case.stretches(), self.case.stretch());
         // The size is not a constant to the compiler, as it is not in `Vec`.
-        let size = black_box(self.case.size as u32);
+        let size = black_box(Sizes::size(self.case.size));
         timed(clock, stretches * stretch, || {
             for _ in 0..stretches {
                 self.heap.reset();

@@ -1,6 +1,7 @@
 //! Distributions of block sizes. One place: each with its reason and what can be said against it.
 
 use std::alloc::Layout;
+use std::num::NonZeroU32;
 
 use super::params::Value;
 use super::table::Table;
@@ -32,6 +33,14 @@ impl Sizes {
     #[inline(always)]
     pub fn layout(size: usize) -> Layout {
         Layout::from_size_align(size, ALIGN).expect("sizes of workloads are far below the limit")
+    }
+
+    /// A size as the tables hold it.
+    ///
+    /// # Panics
+    /// For 0 and from 4 GiB on, which no workload asks for.
+    pub fn size(bytes: usize) -> NonZeroU32 {
+        u32::try_from(bytes).ok().and_then(NonZeroU32::new).expect("blocks of workloads have 1 byte to 4 GiB")
     }
 
     /// How a case names it: the number of a fixed size, else words.
@@ -85,7 +94,7 @@ impl Sizes {
     }
 
     /// One size.
-    pub fn draw(self, random: &mut Random) -> u32 {
+    pub fn draw(self, random: &mut Random) -> NonZeroU32 {
         let size = match self {
             Self::Fixed(size) => size,
             Self::Uniform(low, high) => low + random.below((high - low + 1) as u64) as usize,
@@ -101,11 +110,11 @@ impl Sizes {
                 (size as usize).clamp(low, high)
             }
         };
-        u32::try_from(size).expect("blocks of workloads are far below 4 GiB")
+        Self::size(size)
     }
 
     /// A table of `n` sizes.
-    pub fn table(self, n: usize, random: &mut Random) -> Table<u32> {
+    pub fn table(self, n: usize, random: &mut Random) -> Table<NonZeroU32> {
         Table::new(n, |_| self.draw(random))
     }
 }
@@ -116,7 +125,7 @@ mod tests {
 
     fn drawn(sizes: Sizes) -> Vec<u32> {
         let mut random = Random::new(1);
-        (0..20_000).map(|_| sizes.draw(&mut random)).collect()
+        (0..20_000).map(|_| sizes.draw(&mut random).get()).collect()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A live block: how all workloads take one and give it back.
 
+use std::num::NonZeroU32;
 use std::ptr::NonNull;
 
 use allocator_api2::alloc::Allocator;
@@ -10,13 +11,15 @@ use super::sizes::Sizes;
 
 /// A block and its size; [`Slot::EMPTY`] stands for no block.
 ///
+/// No block is empty, as none is that `Box` or `Vec` asks for: so nobody looks for that case inside the clock.
+///
 /// Sixteen bytes, so that tables of slots take little of the caches that the blocks want.
 #[derive(Clone, Copy, Debug)]
 pub struct Slot {
     /// Where it is; dangling if empty.
     pub block: NonNull<u8>,
     /// Its size in bytes; its layout is [`Sizes::layout`] of it.
-    pub size: u32,
+    pub size: NonZeroU32,
 }
 
 // SAFETY: a slot is an address and a number; the workload that passes it on passes on the right to use the block.
@@ -24,14 +27,15 @@ unsafe impl Send for Slot {}
 
 impl Slot {
     /// No block.
-    pub const EMPTY: Self = Self { block: NonNull::dangling(), size: 0 };
+    pub const EMPTY: Self = Self { block: NonNull::dangling(), size: NonZeroU32::MIN };
 
     /// Allocates `size` bytes and fills them as `mode` says. The compiler must assume that anybody may look at them.
     #[inline(always)]
-    pub fn take<A: Allocator, M: Mode>(allocator: A, size: u32, mode: &mut M) -> Self {
-        let block = take(allocator, Sizes::layout(size as usize));
-        // SAFETY: the block has `size` bytes and is ours alone.
-        unsafe { mode.fill(block, size as usize) };
+    pub fn take<A: Allocator, M: Mode>(allocator: A, size: NonZeroU32, mode: &mut M) -> Self {
+        let bytes = size.get() as usize;
+        let block = take(allocator, Sizes::layout(bytes));
+        // SAFETY: the block has `bytes` bytes and is ours alone.
+        unsafe { mode.fill(block, bytes) };
         Self { block: opaque(block), size }
     }
 
@@ -42,7 +46,7 @@ impl Slot {
     #[inline(always)]
     pub unsafe fn inspect<M: Mode>(self, mode: &mut M) {
         // SAFETY: `take` filled `size` bytes, and the block is still alive (the caller's promise).
-        unsafe { mode.inspect(self.block, self.size as usize) };
+        unsafe { mode.inspect(self.block, self.size.get() as usize) };
     }
 
     /// Inspects the block, then frees it.
@@ -55,7 +59,7 @@ impl Slot {
         // SAFETY: live and filled (the caller's first promise).
         unsafe { self.inspect(mode) };
         // SAFETY: it came from this allocator with this layout, and is not used again (the caller's promises).
-        unsafe { allocator.deallocate(self.block, Sizes::layout(self.size as usize)) };
+        unsafe { allocator.deallocate(self.block, Sizes::layout(self.size.get() as usize)) };
     }
 }
 

@@ -86,9 +86,10 @@ fn drive_with(
         written.push(entry.clone());
         Ok(())
     };
-    let done = drive(&cases, &executables, (effort, 7), &mut state, &mut script, &mut write, &mut |done, all| {
-        told.push((done, all));
-    });
+    let done =
+        drive(&cases, &executables, (effort, 7), &mut state, &mut script, &mut write, &mut |done, all| {
+            told.push((done, all));
+        });
     assert_eq!(done.is_err(), written.len() == room, "a full disk ends the run, and nothing else does");
     Run { state, script, written, told }
 }
