@@ -18,7 +18,9 @@ use crate::results::verdict::{Scale, Verdict};
 ///
 /// Records of different machines are refused unless --across-machines says otherwise.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Example:\n  allocmark compare results/before.json results/after.json --fail-on suspected")]
+#[command(
+    after_long_help = "Example:\n  allocmark compare results/before.json results/after.json --fail-on suspected"
+)]
 pub(super) struct Flags {
     /// The record compared with
     #[arg(value_name = "BASE")]
@@ -117,12 +119,7 @@ fn as_text(comparison: &Comparison) -> String {
 }
 
 fn as_markdown(comparison: &Comparison) -> String {
-    let mut text = format!(
-        "`{}` against `{}`: {}\n",
-        comparison.head,
-        comparison.base,
-        counts(comparison)
-    );
+    let mut text = format!("`{}` against `{}`: {}\n", comparison.head, comparison.base, counts(comparison));
     let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");
     if shown(comparison).next().is_some() {
         text.push_str("\n| verdict | cell | metric | head / base (95 %) | rounds | floor |\n|:--|:--|:--|--:|--:|--:|\n");
@@ -199,10 +196,8 @@ fn as_json(comparison: &Comparison) -> Json {
             json
         })
         .collect();
-    let unmatched: Vec<Json> = unmatched(comparison)
-        .into_iter()
-        .map(|(cell, why)| json!({ "cell": cell, "why": why }))
-        .collect();
+    let unmatched: Vec<Json> =
+        unmatched(comparison).into_iter().map(|(cell, why)| json!({ "cell": cell, "why": why })).collect();
     let verdicts: serde_json::Map<String, Json> =
         Verdict::ALL.iter().map(|it| (it.id().to_owned(), json!(comparison.count(*it)))).collect();
     json!({

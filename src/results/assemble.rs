@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::metric::Metric;
 use super::ranking::paired_ratio;
 use super::record::{
-    Absent, Allocator, Cell, Checks, Control, Failed, FailureKind, Machine, Measured, Overhead, Parameter, Place,
-    Profile, Record, ServedBy, Tool, Workload,
+    Absent, Allocator, Cell, Checks, Control, Failed, FailureKind, Machine, Measured, Overhead, Parameter,
+    Place, Profile, Record, ServedBy, Tool, Workload,
 };
 use crate::allocators::contract::Class;
 use crate::harness::protocol::{self, CaseName, Outcome};

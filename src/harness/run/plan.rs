@@ -76,9 +76,8 @@ pub fn cases(executables: &[Executable], filter: &Filter) -> Vec<PlannedCase> {
             }
         }
     }
-    let general = |runner: &&Runner| {
-        executables[runner.executable].description.allocator.class == Class::General.id()
-    };
+    let general =
+        |runner: &&Runner| executables[runner.executable].description.allocator.class == Class::General.id();
     for case in &mut cases {
         if let Some(&first) = case.runners.iter().find(general) {
             case.runners.push(Runner { twin: true, ..first });

@@ -174,7 +174,8 @@ fn control_summary(control: &[Control]) -> Option<String> {
     let spreads: Vec<f64> = control.iter().map(Control::spread).collect();
     let median = crate::stats::median(&spreads)?;
     let widest = spreads.iter().copied().fold(0.0, f64::max);
-    let beyond = control.iter().filter(|it| it.interval.is_some_and(|(low, high)| low > 1.0 || high < 1.0)).count();
+    let beyond =
+        control.iter().filter(|it| it.interval.is_some_and(|(low, high)| low > 1.0 || high < 1.0)).count();
     Some(format!(
         "In {} cells the same executable was measured twice, as if it were two allocators. The median cell was {:.1} % \
          off, the worst {:.1} %; in {beyond} of them the interval left out 1, which it may in about one of thirty.",

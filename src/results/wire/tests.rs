@@ -3,8 +3,8 @@ use std::path::Path;
 use super::*;
 use crate::results::metric::Metric;
 use crate::results::record::{
-    Absent, Allocator, Axis, Cell, Checks, Control, Failed, FailureKind, Machine, Measured, Overhead, Parameter,
-    Params, Place, Profile, ServedBy, Tool, Value, Workload,
+    Absent, Allocator, Axis, Cell, Checks, Control, Failed, FailureKind, Machine, Measured, Overhead,
+    Parameter, Params, Place, Profile, ServedBy, Tool, Value, Workload,
 };
 
 fn place(size: u64, allocator: &str) -> Place {

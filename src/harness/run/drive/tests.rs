@@ -73,7 +73,8 @@ fn drive_with(
     time: fn(&CellName, usize) -> Result<f64, Failure>,
 ) -> Run {
     let executables: Vec<Executable> = allocators.iter().map(|id| executable(id)).collect();
-    let runners: Vec<Runner> = (0..executables.len()).map(|executable| Runner { executable, twin: false }).collect();
+    let runners: Vec<Runner> =
+        (0..executables.len()).map(|executable| Runner { executable, twin: false }).collect();
     let cases = ["one", "two"].map(|name| PlannedCase { name: case(name), runners: runners.clone() });
     let mut script = Script { asked: Vec::new(), time };
     let (mut written, mut told) = (Vec::new(), Vec::new());
