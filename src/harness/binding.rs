@@ -11,7 +11,7 @@ use super::provenance;
 use crate::allocators::contract::{Bulk, Contract, Demand, Subject};
 use crate::instruments::checked::Checked;
 use crate::workloads::heap::{Heap, Individually, Refused, Together};
-use crate::workloads::mode::{Pattern, Touch};
+use crate::workloads::mode::{Pattern, Touch, WrongResult};
 use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape, WallClock};
 use crate::workloads::{self, Visitor};
 
@@ -305,6 +305,9 @@ impl Fault {
     pub fn of_panic(payload: &(dyn Any + Send)) -> Self {
         if let Some(Refused(layout)) = payload.downcast_ref() {
             return refused(*layout);
+        }
+        if let Some(WrongResult { found, expected }) = payload.downcast_ref() {
+            return Self::WrongAnswer(format!("the result is {found:#x}, it must be {expected:#x}"));
         }
         let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| payload.downcast_ref::<String>().cloned());

@@ -3,6 +3,9 @@
 //! It keeps the ranges of all live blocks and finds blocks that overlap, are misaligned or too small, lose their
 //! content when they grow or shrink, are not zero where zero was asked for, or lie in memory that the allocator itself
 //! disowns; and callers that free what is not alive. For verification, off the clock: each call takes a lock.
+//!
+//! The ledger takes its own memory from the global allocator. Where that is the one under test, a broken one may bring its
+//! checker down with it: that is a crash, and told as one.
 
 use std::alloc::Layout;
 use std::collections::BTreeMap;
@@ -107,14 +110,16 @@ impl<S: Subject> Checked<S> {
         resize: impl FnOnce() -> Result<NonNull<[u8]>, AllocError>,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let kept = old.size().min(new.size());
-        // SAFETY: the caller's block has `old.size()` bytes. They may be uninitialised; this is a checker off the
-        // clock, whose callers (workloads, `Vec`) resize blocks they have written to.
+        // SAFETY: the caller's block has `old.size()` bytes, all initialised: `soil` wrote those that were not zeroed
+        // before the caller got them.
         let before = fingerprint(unsafe { std::slice::from_raw_parts(block.as_ptr(), kept) });
         if !self.dismiss(block, old) {
             return Err(AllocError);
         }
         let Ok(moved) = resize() else {
-            self.ledger().live.insert(block.as_ptr().addr(), old);
+            if old.size() > 0 {
+                self.ledger().live.insert(block.as_ptr().addr(), old);
+            }
             return Err(AllocError);
         };
         let moved = self.admit(moved, new)?;
@@ -126,6 +131,31 @@ impl<S: Subject> Checked<S> {
         }
         Ok(moved)
     }
+}
+
+impl<S: Subject> Checked<S> {
+    /// Looks whether the bytes `from..to` of a block are zero, as they should be.
+    ///
+    /// # Safety
+    /// They are initialised and the caller's.
+    unsafe fn look_for_zeroes(&self, block: NonNull<u8>, from: usize, to: usize) {
+        // SAFETY: the caller's promise.
+        let bytes = unsafe { std::slice::from_raw_parts(block.as_ptr().add(from), to - from) };
+        if let Some(offset) = bytes.iter().position(|&byte| byte != 0) {
+            let offset = from + offset;
+            self.ledger().report(Some(format!("byte {offset} of a zeroed block of {to} is not zero")));
+        }
+    }
+}
+
+/// Fills the bytes `from..to` of a block with a value that is not zero: whoever takes new memory for zeroed is found out,
+/// and a later look at the whole block reads no uninitialised byte.
+///
+/// # Safety
+/// They are writable and the caller's.
+unsafe fn soil(block: NonNull<u8>, from: usize, to: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { block.as_ptr().add(from).write_bytes(0xA5, to - from) };
 }
 
 impl Ledger {
@@ -180,17 +210,16 @@ impl<S: Bulk> Bulk for Checked<S> {
 // kept from the caller, never handed out twice; all copies of `&Checked` share one ledger.
 unsafe impl<S: Subject> Allocator for &Checked<S> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.admit(self.subject.handle().allocate(layout)?, layout)
+        let block = self.admit(self.subject.handle().allocate(layout)?, layout)?;
+        // SAFETY: `admit` saw that the block has `layout.size()` bytes that overlap nobody's.
+        unsafe { soil(block.cast(), 0, layout.size()) };
+        Ok(block)
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.admit(self.subject.handle().allocate_zeroed(layout)?, layout)?;
-        // SAFETY: a zeroed block has `layout.size()` initialised bytes (`admit` checked the length).
-        let bytes = unsafe { std::slice::from_raw_parts(block.cast::<u8>().as_ptr(), layout.size()) };
-        if let Some(offset) = bytes.iter().position(|&byte| byte != 0) {
-            self.ledger()
-                .report(Some(format!("byte {offset} of a zeroed block of {} is not zero", bytes.len())));
-        }
+        // SAFETY: a zeroed block has `layout.size()` initialised bytes (`admit` saw the length).
+        unsafe { self.look_for_zeroes(block.cast(), 0, layout.size()) };
         Ok(block)
     }
 
@@ -203,7 +232,10 @@ unsafe impl<S: Subject> Allocator for &Checked<S> {
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises are those of `grow`, passed on unchanged.
-        unsafe { self.resized(block, old, new, || self.subject.handle().grow(block, old, new)) }
+        let grown = unsafe { self.resized(block, old, new, || self.subject.handle().grow(block, old, new)) }?;
+        // SAFETY: `admit` saw that the block has `new.size()` bytes that overlap nobody's.
+        unsafe { soil(grown.cast(), old.size(), new.size()) };
+        Ok(grown)
     }
 
     unsafe fn grow_zeroed(
@@ -213,7 +245,11 @@ unsafe impl<S: Subject> Allocator for &Checked<S> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises are those of `grow_zeroed`, passed on unchanged.
-        unsafe { self.resized(block, old, new, || self.subject.handle().grow_zeroed(block, old, new)) }
+        let grown =
+            unsafe { self.resized(block, old, new, || self.subject.handle().grow_zeroed(block, old, new)) }?;
+        // SAFETY: a block that was grown with zeroes has `new.size()` initialised bytes (`admit` saw the length).
+        unsafe { self.look_for_zeroes(grown.cast(), old.size(), new.size()) };
+        Ok(grown)
     }
 
     unsafe fn shrink(

@@ -21,8 +21,16 @@ pub struct Churn {
     sizes: Sizes,
 }
 
-/// Replacements in a pass: a table that fits the second-level cache, long against a clock reading.
+/// Replacements in a pass: 64 KiB of table, long against a clock reading.
 const PASS: usize = 8_192;
+
+/// Passes until the table begins anew, at least. A short table would replay one order of addresses, and free lists would
+/// settle into it.
+const PASSES: usize = 32;
+
+/// Replacements for each live block in the table, at least: with four, all but 2 % of the blocks have been replaced when
+/// it begins anew (e^-4), so that any may indeed be the next to go.
+const TURNOVER: usize = 4;
 
 impl Shape for Churn {
     const FACTS: Facts = Facts {
@@ -76,12 +84,13 @@ impl OneThread for Churn {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
         let mut random = Random::new(seed);
         let first = self.sizes.table(self.live, &mut random);
-        let steps = Table::new(PASS, |_| Step {
+        let passes = PASSES.max((TURNOVER * self.live).div_ceil(PASS));
+        let steps = Table::new(passes * PASS, |_| Step {
             slot: random.below(self.live as u64) as u32,
             size: self.sizes.draw(&mut random),
         });
         let slots = Table::new(self.live, |_| Slot::EMPTY);
-        let mut body = LiveSet { first, steps, slots, filled: false, heap, mode };
+        let mut body = LiveSet { first, steps, next: 0, slots, filled: false, heap, mode };
         drive(&mut body);
         body.drain();
     }
@@ -97,7 +106,10 @@ struct Step {
 struct LiveSet<'h, H: Heap, M: Mode> {
     /// Sizes of the blocks that the set starts with.
     first: Table<NonZeroU32>,
+    /// Whole passes.
     steps: Table<Step>,
+    /// The pass that comes next.
+    next: usize,
     slots: Table<Slot>,
     /// Whether every slot holds a live block of the heap.
     filled: bool,
@@ -138,13 +150,32 @@ impl<H: Heap, M: Mode> Body for LiveSet<'_, H, M> {
             self.fill();
         }
         let handle = self.heap.handle();
-        timed(clock, self.steps.len(), || {
-            for step in self.steps.iter() {
+        let steps = self.steps.chunks_exact(PASS).nth(self.next).expect("the table is not empty");
+        self.next = (self.next + 1) % (self.steps.len() / PASS);
+        timed(clock, PASS, || {
+            for step in steps {
                 let slot = &mut self.slots[step.slot as usize];
                 // SAFETY: every slot holds a live block; this one is overwritten in the next line.
                 unsafe { slot.free(handle, self.mode) };
                 *slot = Slot::take(handle, step.size, self.mode);
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn nearly_every_block_is_replaced_before_the_table_begins_anew() {
+        for live in [1_000, 10_000, 100_000] {
+            let mut random = Random::new(1);
+            let passes = PASSES.max((TURNOVER * live).div_ceil(PASS));
+            let slots: BTreeSet<u64> = (0..passes * PASS).map(|_| random.below(live as u64)).collect();
+            assert!(slots.len() * 100 >= live * 97, "{} of {live}", slots.len());
+        }
     }
 }

@@ -98,7 +98,9 @@ impl Queue {
         // SAFETY: the index is below the capacity; the queue is not full, so the consumer is done with the element and
         // will not read it before the counter below is raised; no other thread pushes (the caller's promise).
         unsafe { self.ring.pointer().add(position % CAPACITY).write(*batch) };
-        self.last.store(last, Ordering::Relaxed);
+        if last != self.last.load(Ordering::Relaxed) {
+            self.last.store(last, Ordering::Relaxed);
+        }
         // Release: the element and `last` are visible to whoever sees the new count.
         self.producer.count.store(position.wrapping_add(1), Ordering::Release);
         self.rouse(&self.consumer, || last || self.length() >= HALF);
@@ -133,10 +135,13 @@ impl Queue {
     /// Sleeps until `ready` or closed.
     fn wait(&self, side: &Side, ready: impl Fn() -> bool) {
         let mut sleep = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
-        side.waits.store(true, Ordering::Relaxed);
-        // With the fence in `rouse`: either we see the other side's last step below, or it sees that we wait.
-        fence(Ordering::SeqCst);
-        while !ready() && !self.is_closed() {
+        loop {
+            side.waits.store(true, Ordering::Relaxed);
+            // With the fence in `rouse`: either we see the other side's last step below, or it sees that we wait.
+            fence(Ordering::SeqCst);
+            if ready() || self.is_closed() {
+                break;
+            }
             sleep = side.wake.wait(sleep).unwrap_or_else(PoisonError::into_inner);
         }
         side.waits.store(false, Ordering::Relaxed);
@@ -148,8 +153,12 @@ impl Queue {
         if side.waits.load(Ordering::Relaxed) && ready() {
             // Whoever set `waits` holds the lock until it sleeps, so this cannot come between its look and its sleep.
             let sleep = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+            // Once is enough: until the sleeper runs, every further batch would pay for a lock and a system call.
+            let asleep = side.waits.swap(false, Ordering::Relaxed);
             drop(sleep);
-            side.wake.notify_one();
+            if asleep {
+                side.wake.notify_one();
+            }
         }
     }
 

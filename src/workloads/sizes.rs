@@ -25,14 +25,16 @@ pub enum Sizes {
     InverseSquare(usize, usize),
 }
 
-/// Alignment of every block: what most Rust types ask at most.
+/// Alignment of blocks that a word fits in: what most Rust types ask at most. Smaller blocks are bytes: no Rust type is
+/// aligned to more than its size, and some allocators leave their fast path for such a request.
 const ALIGN: usize = 8;
 
 impl Sizes {
     /// The layout of a block of `size` bytes.
     #[inline(always)]
     pub fn layout(size: usize) -> Layout {
-        Layout::from_size_align(size, ALIGN).expect("sizes of workloads are far below the limit")
+        let align = if size < ALIGN { 1 } else { ALIGN };
+        Layout::from_size_align(size, align).expect("sizes of workloads are far below the limit")
     }
 
     /// A size as the tables hold it.
@@ -133,6 +135,14 @@ mod tests {
         for sizes in [Sizes::Uniform(16, 1024), Sizes::LogUniform(16, 1024), Sizes::InverseSquare(4, 32_768)]
         {
             assert!(drawn(sizes).into_iter().all(|size| size as usize <= sizes.largest()), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn no_block_is_aligned_to_more_than_its_size() {
+        for size in 1..100 {
+            let layout = Sizes::layout(size);
+            assert!(layout.align() <= layout.size() && layout.align() <= ALIGN, "{layout:?}");
         }
     }
 

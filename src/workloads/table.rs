@@ -71,11 +71,6 @@ impl<T: Copy> Drop for Table<T> {
     }
 }
 
-// SAFETY: a table owns its elements alone, as a boxed slice does.
-unsafe impl<T: Copy + Send> Send for Table<T> {}
-// SAFETY: a shared table gives out shared elements only, as a boxed slice does.
-unsafe impl<T: Copy + Sync> Sync for Table<T> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;

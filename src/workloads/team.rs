@@ -28,7 +28,10 @@ struct Meeting {
 /// A member's view: the laps it is to run.
 pub struct Laps<'m> {
     meeting: &'m Meeting,
+    /// Between `next` and the end of `time`: the others will wait for this member at the end of the lap.
     running: Cell<bool>,
+    /// `next` said that there is no further lap: nobody waits for this member any more.
+    home: Cell<bool>,
 }
 
 impl Laps<'_> {
@@ -37,6 +40,7 @@ impl Laps<'_> {
         self.meeting.start.wait();
         // Relaxed: the barrier orders this after the caller's store.
         if self.meeting.over.load(Ordering::Relaxed) {
+            self.home.set(true);
             return false;
         }
         self.running.set(true);
@@ -58,7 +62,7 @@ impl Laps<'_> {
         if self.running.replace(false) {
             self.meeting.end.wait();
         }
-        while self.next() {
+        while !self.home.get() && self.next() {
             self.running.set(false);
             self.meeting.end.wait();
         }
@@ -92,9 +96,9 @@ pub fn run<R: Send>(
         let handles: Vec<_> = (0..threads)
             .map(|index| {
                 let (meeting, member) = (&meeting, &member);
-                scope.spawn(move || {
+                let spawned = thread::Builder::new().spawn_scoped(scope, move || {
                     pin(index);
-                    let laps = Laps { meeting, running: Cell::new(false) };
+                    let laps = Laps { meeting, running: Cell::new(false), home: Cell::new(false) };
                     match catch_unwind(AssertUnwindSafe(|| member(index, &laps))) {
                         Ok(result) => Some(result),
                         Err(payload) => {
@@ -105,6 +109,11 @@ pub fn run<R: Send>(
                             None
                         }
                     }
+                });
+                spawned.unwrap_or_else(|error| {
+                    // The members that were made already wait for all to come; nothing can send them home.
+                    eprintln!("thread {index} of {threads} could not be made: {error}");
+                    std::process::abort();
                 })
             })
             .collect();
@@ -219,6 +228,20 @@ mod tests {
                 }
             },
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "gives up on the way home")]
+    fn a_panic_after_the_last_lap_reaches_the_caller_too() {
+        let member = |index: usize, laps: &Laps<'_>| {
+            while laps.next() {
+                laps.time(|| ());
+            }
+            assert!(index == 0, "a member gives up on the way home");
+        };
+        run(2, 1, member, &mut |body| {
+            body.pass(&WallClock::new());
+        });
     }
 
     #[test]
