@@ -9,5 +9,5 @@ use allocmark::harness::bench;
 static GLOBAL: allocmark::allocators::slab::Slab = allocmark::allocators::slab::Slab::new();
 
 fn main() -> ExitCode {
-    bench::general(&FACTS, &GLOBAL).main()
+    bench::general(&FACTS, &GLOBAL).asking(|block| GLOBAL.owns(block)).main()
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Opens every page of a site in headless Chromium, light and dark, and fails on any console message or missing page.
 #
-#   scripts/browser.sh [RECORD]        default: the newest record under results/
+#   scripts/browser.sh [RECORD]        default: the newest record under results/, else imported criterion results
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/needs.sh
@@ -10,7 +10,14 @@ need chromium chromium "the site is not opened in a browser" || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cargo run --quiet --release --bin allocmark -- report "${1:-results}" --out "$work/site" >/dev/null
+cargo build --quiet --release --bin allocmark
+allocmark=${CARGO_TARGET_DIR:-target}/release/allocmark
+record=${1:-results}
+if [ $# = 0 ] && ! ls results/*.json results/*.json.gz >/dev/null 2>&1; then
+    record=$work/imported.json
+    "$allocmark" import tests/data/criterion-tree --out "$record" >/dev/null
+fi
+"$allocmark" report "$record" --out "$work/site" >/dev/null
 
 pages=0
 bad=0

@@ -21,7 +21,11 @@ need() {
 
 # The compilers, without which nothing builds.
 need_compilers() {
-    need cargo cargo "nothing can be built; https://rustup.rs installs a current one" &&
-        need cc gcc "the C libraries cannot be built" &&
+    if ! command -v cargo >/dev/null 2>&1; then
+        # Not installed from the system: stable releases of Debian have one that is too old.
+        echo "MISSING: cargo 1.93 or later (https://rustup.rs installs it); nothing can be built without it" >&2
+        return 1
+    fi
+    need cc gcc "the C libraries cannot be built" &&
         need c++ g++ "snmalloc cannot be built"
 }

@@ -22,7 +22,7 @@ fn another_allocator_than_the_claimed_one_is_caught() {
 }
 
 #[test]
-fn a_bench_that_claims_the_wrong_allocator_fails_in_every_cell() {
+fn a_bench_that_claims_the_wrong_allocator_or_names_it_wrongly_fails_where_it_is_measured() {
     use allocmark::allocators::contract::Contract;
     use allocmark::allocators::global::GlobalSubject;
     use allocmark::harness::binding::{self, Fault, Proof};
@@ -34,8 +34,13 @@ fn a_bench_that_claims_the_wrong_allocator_fails_in_every_cell() {
         let mut drive = |body: &mut dyn allocmark::workloads::shape::Body| {
             body.pass(&WallClock::new());
         };
-        assert!(cell.measure(1, Proof::Reallocation(&GLOBAL), &mut drive).is_ok());
-        let wrong = cell.measure(1, Proof::Reallocation(&SYSTEM), &mut drive);
-        assert!(matches!(wrong, Err(Fault::WrongAllocator(_))), "{wrong:?}");
+        let right = Proof::Reallocation { claimed: &GLOBAL, owns: Some(|block| GLOBAL.owns(block)) };
+        assert!(cell.measure(1, right, &mut drive).is_ok());
+        let claimed = Proof::Reallocation { claimed: &SYSTEM, owns: None };
+        let named = Proof::Reallocation { claimed: &GLOBAL, owns: Some(|_| false) };
+        for wrong in [claimed, named] {
+            let result = cell.measure(1, wrong, &mut drive);
+            assert!(matches!(result, Err(Fault::WrongAllocator(_))), "{result:?}");
+        }
     }
 }

@@ -145,6 +145,52 @@ fn an_allocator_that_writes_into_live_blocks_is_caught() {
 }
 
 #[test]
+fn an_allocator_that_hands_one_block_to_two_threads_is_caught() {
+    /// Hands out every block twice.
+    struct Twice(std::sync::Mutex<Option<(usize, Layout)>>);
+    impl Subject for Twice {
+        type Handle<'a> = &'a Self;
+
+        fn for_demand(_demand: &Demand) -> Result<Self, AllocError> {
+            Ok(Self(std::sync::Mutex::new(None)))
+        }
+
+        fn handle(&self) -> &Self {
+            self
+        }
+
+        fn owns(&self, _block: NonNull<u8>) -> bool {
+            true
+        }
+    }
+    // SAFETY: as for `Broken`.
+    unsafe impl Allocator for &Twice {
+        fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+            let mut last = self.0.lock().unwrap();
+            if let Some((address, old)) = last.take()
+                && old == layout
+            {
+                let block = NonNull::new(std::ptr::with_exposed_provenance_mut(address)).unwrap();
+                return Ok(NonNull::slice_from_raw_parts(block, layout.size()));
+            }
+            let block = System.allocate(layout)?;
+            *last = Some((block.cast::<u8>().as_ptr().expose_provenance(), layout));
+            Ok(block)
+        }
+
+        unsafe fn deallocate(&self, _block: NonNull<u8>, _layout: Layout) {}
+    }
+    let bound =
+        binding::one_by_one_shared::<Twice>(Contract::GENERAL, Scope { profile: Profile::Smoke, cpus: 2 });
+    for cell in bound.cells.iter().filter(|cell| ["local", "handoff"].contains(&cell.case.workload.id)) {
+        match cell.verify(1) {
+            Err(Fault::WrongAnswer(detail)) => assert!(detail.contains("overlaps"), "{detail}"),
+            other => panic!("{}: {other:?}", cell.case.workload.id),
+        }
+    }
+}
+
+#[test]
 fn a_sound_allocator_passes() {
     for workload in ["pair", "batch", "churn", "grow", "bulk", "fixed-size", "strings", "tree"] {
         assert!(faults::<Sound>(workload).iter().all(Result::is_ok), "{workload}");

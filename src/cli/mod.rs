@@ -31,7 +31,7 @@ use crate::workloads::shape::Profile;
     arg_required_else_help = true
 )]
 #[command(after_help = "Exit codes: 0 fine, 1 what --fail-on names was found, 2 bad usage or bad input, \
-3 the machine is too noisy to say, 4 the run is incomplete.")]
+4 the run is incomplete.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -58,8 +58,6 @@ pub enum Exit {
     Finding = 1,
     /// The command line or a file cannot be used; also every error that a command returns.
     BadInput = 2,
-    /// The machine is too noisy to say.
-    TooNoisy = 3,
     /// Some cells failed.
     Incomplete = 4,
 }

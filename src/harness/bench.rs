@@ -12,6 +12,7 @@
 use std::alloc::GlobalAlloc;
 use std::env;
 use std::process::ExitCode;
+use std::ptr::NonNull;
 use std::thread;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub fn general(facts: &'static Facts, claimed: &'static (dyn GlobalAlloc + Sync)
         facts,
         contract: Contract::GENERAL,
         bind: binding::one_by_one_shared::<GlobalSubject>,
-        proof: Proof::Reallocation(claimed),
+        proof: Proof::Reallocation { claimed, owns: None },
         library: None,
     }
 }
@@ -75,6 +76,16 @@ impl Bench {
     #[must_use]
     pub fn library(self, library: fn() -> String) -> Self {
         Self { library: Some(library), ..self }
+    }
+
+    /// How to ask the allocator whether a block that came through `Global` is its own. Only for general allocators that
+    /// can answer for any live block of the process.
+    #[must_use]
+    pub fn asking(mut self, ask: fn(NonNull<u8>) -> bool) -> Self {
+        if let Proof::Reallocation { owns, .. } = &mut self.proof {
+            *owns = Some(ask);
+        }
+        self
     }
 
     /// Does what the command line asks: describe, verify, or measure as criterion does.

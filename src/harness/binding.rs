@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
@@ -32,7 +33,12 @@ pub enum Fault {
 #[derive(Clone, Copy)]
 pub enum Proof {
     /// A block freed through `Global` must come back from this allocator: see [`provenance`].
-    Reallocation(&'static (dyn std::alloc::GlobalAlloc + Sync)),
+    Reallocation {
+        /// The allocator that is claimed to be the global one.
+        claimed: &'static (dyn std::alloc::GlobalAlloc + Sync),
+        /// Whether a block is its own, where it can be asked.
+        owns: Option<fn(NonNull<u8>) -> bool>,
+    },
     /// The blocks lie in memory that the instance owns.
     Ownership,
 }
@@ -242,7 +248,14 @@ fn measured<F: Form>(
         open(&mut heap);
         heap.reset();
         match proof {
-            Proof::Reallocation(claimed) => provenance::reallocation(claimed),
+            Proof::Reallocation { claimed, owns } => {
+                provenance::reallocation(claimed).and_then(|method| match owns {
+                    Some(owns) => {
+                        provenance::asked(owns).map(|()| format!("{method}; asked, it knows its block"))
+                    }
+                    None => Ok(method),
+                })
+            }
             Proof::Ownership => {
                 let layout = demand.block.unwrap_or(provenance::LAYOUT);
                 let block = heap.handle().allocate(layout).map_err(|_| refused(layout))?.cast::<u8>();

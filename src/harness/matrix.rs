@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quick_cases_are_among_the_standard_ones_or_differ_in_threads_alone() {
+    fn the_quick_cases_are_among_the_standard_ones_on_two_cpus() {
         let standard: BTreeSet<_> = cases(Scope { profile: Profile::Standard, cpus: 2 })
             .into_iter()
             .map(|case| (case.workload.id, case.params))

@@ -5,7 +5,7 @@
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 use crate::workloads::table::Table;
 
@@ -70,6 +70,29 @@ pub fn reallocation(claimed: &'static (dyn GlobalAlloc + Sync)) -> Result<String
         Err(format!(
             "a block freed through Global did not come back from the claimed allocator in {tries} tries"
         ))
+    }
+}
+
+/// Asks an allocator about a block that came through `Global`: does it know it as its own?
+///
+/// Beside [`reallocation`], where an allocator can be asked: that shows that the claimed allocator serves, this that it is
+/// the one whose name it bears.
+///
+/// # Errors
+/// If it does not.
+pub fn asked(owns: fn(NonNull<u8>) -> bool) -> Result<(), String> {
+    // SAFETY: the layout has bytes.
+    let block = black_box(unsafe { std::alloc::alloc(LAYOUT) });
+    let Some(block) = NonNull::new(block) else {
+        return Err("the global allocator refused 2 000 bytes".to_owned());
+    };
+    let owned = owns(block);
+    // SAFETY: allocated above with this layout, freed once.
+    unsafe { std::alloc::dealloc(block.as_ptr(), LAYOUT) };
+    if owned {
+        Ok(())
+    } else {
+        Err("the allocator, asked, does not know a block that came through Global".to_owned())
     }
 }
 
