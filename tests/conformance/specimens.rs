@@ -8,6 +8,7 @@ use allocmark::allocators::contract::Class;
 use allocmark::allocators::list;
 use allocmark::allocators::null::Null;
 use allocmark::allocators::pool::Pool;
+use allocmark::allocators::slab::Slab;
 #[cfg(feature = "bumpalo")]
 use allocmark::allocators::{bump::Bump, contract::Subject};
 
@@ -68,6 +69,7 @@ pub(crate) const ALL: &[Specimen] = &[
         block: None,
         with: |body| body(&&Pool::new(SMALL, 20).unwrap().with_backing(System)),
     },
+    Specimen { name: "slab", block: None, with: |body| body(&Slab::new()) },
     Specimen { name: "arena", block: None, with: |body| body(&&Arena::new()) },
     #[cfg(feature = "bumpalo")]
     Specimen { name: "bump", block: None, with: |body| body(&Bump::default().handle()) },
