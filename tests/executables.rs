@@ -2,6 +2,8 @@
 //!
 //! A release build of everything: minutes on a fresh machine, seconds afterwards.
 
+#![cfg(feature = "harness")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;

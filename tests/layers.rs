@@ -1,5 +1,7 @@
 //! The layers of `src/` import downwards only, and the lists are complete.
 
+#![cfg(feature = "harness")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The proof of who serves, in a process whose global allocator is not the system's.
 
+#![cfg(feature = "harness")]
+
 use allocmark::allocators::slab::Slab;
 use allocmark::harness::provenance;
 

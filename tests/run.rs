@@ -1,5 +1,7 @@
 //! `allocmark run` from outside, on benches that behave and benches that go wrong.
 
+#![cfg(feature = "harness")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

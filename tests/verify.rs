@@ -1,5 +1,7 @@
 //! Verification finds an allocator that is broken, and passes one that is not.
 
+#![cfg(feature = "harness")]
+
 use std::alloc::{Layout, System};
 use std::cell::Cell;
 use std::ptr::NonNull;

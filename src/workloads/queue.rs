@@ -59,6 +59,12 @@ impl Side {
 // `push` and `pop` promise.
 unsafe impl Sync for Queue {}
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Queue {
     /// An empty queue.
     pub fn new() -> Self {

@@ -31,9 +31,11 @@ const NODE_BYTES: usize = size_of::<Node<&System>>();
 
 /// A node owns its children; the handle that frees them travels in the owner.
 struct Node<A: Allocator> {
-    children: Option<(Box<Node<A>, A>, Box<Node<A>, A>)>,
+    children: Option<(Owner<A>, Owner<A>)>,
     value: u64,
 }
+
+type Owner<A> = Box<Node<A>, A>;
 
 impl Shape for Tree {
     const FACTS: Facts = Facts {
@@ -120,7 +122,7 @@ fn forest<A: Allocator + Copy>(allocator: A, depths: &[u32]) -> u64 {
     sum.wrapping_add(total(&long_lived))
 }
 
-fn build<A: Allocator + Copy>(allocator: A, levels: u32, value: u64) -> Box<Node<A>, A> {
+fn build<A: Allocator + Copy>(allocator: A, levels: u32, value: u64) -> Owner<A> {
     let children = (levels > 1).then(|| {
         let left = build(allocator, levels - 1, 2 * value);
         (left, build(allocator, levels - 1, 2 * value + 1))
