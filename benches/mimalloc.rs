@@ -7,7 +7,7 @@ use allocmark::allocators::mimalloc::FACTS;
 use allocmark::harness::bench;
 
 #[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static GLOBAL: mimalloc_crate::MiMalloc = mimalloc_crate::MiMalloc;
 
 fn main() -> ExitCode {
     bench::general(&FACTS, &GLOBAL).library(library).asking(owns).main()

@@ -6,7 +6,7 @@ use allocmark::allocators::rpmalloc::FACTS;
 use allocmark::harness::bench;
 
 #[global_allocator]
-static GLOBAL: rpmalloc::RpMalloc = rpmalloc::RpMalloc;
+static GLOBAL: rpmalloc_crate::RpMalloc = rpmalloc_crate::RpMalloc;
 
 fn main() -> ExitCode {
     bench::general(&FACTS, &GLOBAL).main()

@@ -8,7 +8,6 @@ use super::arena::Arena;
 use super::contract::{Bulk, Contract, Facts, Known};
 use super::null::Null;
 use super::pool::Pool;
-use super::{bump, jemalloc, mimalloc, rpmalloc, slab, snmalloc, system, tcmalloc};
 
 /// One allocator as the rest of the program knows it.
 #[derive(Clone, Copy, Debug)]
@@ -70,13 +69,13 @@ impl Row {
 pub fn all() -> Vec<Row> {
     vec![
         Row::control::<Null>(),
-        Row::general(&system::FACTS),
-        Row::general_if(cfg!(feature = "jemalloc"), &jemalloc::FACTS, "feature `jemalloc` is off"),
-        Row::general_if(cfg!(feature = "mimalloc"), &mimalloc::FACTS, "feature `mimalloc` is off"),
-        Row::general_if(cfg!(feature = "snmalloc"), &snmalloc::FACTS, "feature `snmalloc` is off"),
-        Row::general_if(cfg!(feature = "rpmalloc"), &rpmalloc::FACTS, "feature `rpmalloc` is off"),
-        Row::general_if(cfg!(feature = "tcmalloc"), &tcmalloc::FACTS, "feature `tcmalloc` is off"),
-        Row::general(&slab::FACTS),
+        Row::general(&super::system::FACTS),
+        Row::general_if(cfg!(feature = "jemalloc"), &super::jemalloc::FACTS, "feature `jemalloc` is off"),
+        Row::general_if(cfg!(feature = "mimalloc"), &super::mimalloc::FACTS, "feature `mimalloc` is off"),
+        Row::general_if(cfg!(feature = "snmalloc"), &super::snmalloc::FACTS, "feature `snmalloc` is off"),
+        Row::general_if(cfg!(feature = "rpmalloc"), &super::rpmalloc::FACTS, "feature `rpmalloc` is off"),
+        Row::general_if(cfg!(feature = "tcmalloc"), &super::tcmalloc::FACTS, "feature `tcmalloc` is off"),
+        Row::general(&super::slab::FACTS),
         Row::fixed_size_shared::<Pool>(),
         Row::bulk::<Arena>(),
         bump_row(),
@@ -85,12 +84,12 @@ pub fn all() -> Vec<Row> {
 
 #[cfg(feature = "bumpalo")]
 fn bump_row() -> Row {
-    Row::bulk::<bump::Bump>()
+    Row::bulk::<super::bump::Bump>()
 }
 
 #[cfg(not(feature = "bumpalo"))]
 fn bump_row() -> Row {
-    Row::absent(&bump::FACTS, Contract::BULK, "feature `bumpalo` is off")
+    Row::absent(&super::bump::FACTS, Contract::BULK, "feature `bumpalo` is off")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`matrix`] | which case fits which allocator, and why not |
 //! | [`binding`] | an allocator's type bound to every workload's code |
-//! | [`bench`] | the entry point of a bench executable |
+//! | [`mod@bench`] | the entry point of a bench executable |
 //! | [`provenance`] | proof of who served |
 //! | [`protocol`] | what executables and the driver tell each other |
 //! | [`run`] | the driver: one process for each (round, case, allocator) |
