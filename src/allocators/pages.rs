@@ -39,7 +39,8 @@ pub fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
-/// Gives `bytes` at `start` back to the operating system.
+/// Gives `bytes` at `start` back to the operating system. Where the kernel refuses, because it sees one mapping with a
+/// neighbouring one and the process may have no more of them, the memory goes back and the addresses stay mapped.
 ///
 /// # Safety
 /// - `[start, start + bytes)` is made of whole pages that came from [`map`] and were not given back yet.
@@ -48,7 +49,15 @@ pub fn map(bytes: usize) -> io::Result<NonNull<u8>> {
 pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller owns the mapped pages and nothing refers to them.
     let result = unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
-    debug_assert_eq!(result, 0, "munmap of a mapping we own");
+    if result != 0 {
+        debug_assert_eq!(
+            io::Error::last_os_error().raw_os_error(),
+            Some(libc::ENOMEM),
+            "munmap of a mapping we own"
+        );
+        // SAFETY: as above. Should this be refused too, the memory is lost, and nothing else.
+        unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
+    }
 }
 
 /// Maps `bytes` of new zeroed memory whose address is a multiple of `align`.
