@@ -203,7 +203,8 @@ pub(super) unsafe fn resize(block: *mut u8, align: usize, size: usize) -> *mut u
     }
     BYTES.fetch_add(size, Relaxed);
     BYTES.fetch_sub(old_size, Relaxed);
-    block
+    // Not `block` itself: the caller's pointer may have the right to the old size alone.
+    ptr::with_exposed_provenance_mut(block.addr())
 }
 
 /// Gives back the whole pages in `[from, to)`, which a block left behind by shrinking.
