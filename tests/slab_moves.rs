@@ -70,21 +70,21 @@ fn enclosed_block() -> *mut u8 {
     block
 }
 
-/// Grows the block, checks its content and frees it.
-fn grow(block: *mut u8) {
+/// Grows the block to `new` bytes, checks its content and frees it.
+fn grow(block: *mut u8, new: usize) {
     // SAFETY: the block is live, with the layout of the last step.
     unsafe {
-        let grown = SLAB.realloc(block, layout(OLD), NEW);
+        let grown = SLAB.realloc(block, layout(OLD), new);
         assert!(!grown.is_null() && grown != block);
         assert!((0..OLD).all(|at| grown.add(at).read() == OURS), "the content came along");
-        grown.add(OLD).write_bytes(OURS, NEW - OLD);
+        grown.add(OLD).write_bytes(OURS, new - OLD);
         assert!(SLAB.owns(NonNull::new(grown).expect("not null")));
-        SLAB.dealloc(grown, layout(NEW));
+        SLAB.dealloc(grown, layout(new));
     }
 }
 
 fn a_move_that_fails_leaves_the_destination_to_whoever_maps_it() {
-    grow(enclosed_block());
+    grow(enclosed_block(), NEW);
     let destination =
         NonNull::new(DESTINATION.swap(ptr::null_mut(), Ordering::Relaxed)).expect("it was tried");
     // SAFETY: the other thread's mapping, which it has filled, and which nobody may have unmapped.
@@ -98,11 +98,30 @@ fn a_block_whose_pages_are_not_of_one_kind_is_copied() {
     let middle = block.wrapping_add(OLD / 2).map_addr(|address| address.next_multiple_of(pages::page_size()));
     // SAFETY: a page of the block; the advice changes nothing that a program could see.
     assert_eq!(unsafe { libc::madvise(middle.cast(), pages::page_size(), libc::MADV_DONTDUMP) }, 0);
-    grow(block);
+    grow(block, NEW);
     assert!(
         DESTINATION.load(Ordering::Relaxed).is_null(),
         "the kernel has said before that it moves one kind only"
     );
+}
+
+fn a_block_whose_move_would_exceed_the_address_space_is_copied() {
+    const LARGE: usize = 40 << 20;
+    let block = enclosed_block();
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+    let pages: usize = statm.split(' ').next().and_then(|pages| pages.parse().ok()).expect("a number");
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the limit is read, and written with one that is no higher than allowed.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_AS, &mut limit), 0);
+        // Enough for the new mapping, but not for what is added to the old one besides.
+        let lower = libc::rlimit { rlim_cur: (pages * pages::page_size() + LARGE * 3 / 2) as u64, ..limit };
+        assert_eq!(libc::setrlimit(libc::RLIMIT_AS, &lower), 0);
+    }
+    grow(block, LARGE);
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &limit) }, 0);
+    assert!(DESTINATION.load(Ordering::Relaxed).is_null(), "a move that could not succeed was not tried");
 }
 
 #[test]
@@ -110,6 +129,7 @@ fn what_cannot_be_moved_is_copied() {
     let before = SLAB.statistics().mapped_bytes;
     a_move_that_fails_leaves_the_destination_to_whoever_maps_it();
     a_block_whose_pages_are_not_of_one_kind_is_copied();
+    a_block_whose_move_would_exceed_the_address_space_is_copied();
     SLAB.trim();
     let after = SLAB.statistics();
     assert_eq!((after.mapped_bytes, after.huge_blocks), (before, 0));

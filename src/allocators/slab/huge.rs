@@ -270,6 +270,15 @@ unsafe fn move_mapping(
 ) -> Option<(NonNull<u8>, *mut u8)> {
     let (new_start, new_block) = map(wanted, align)?;
     let (base, new_base) = (start.addr().get(), new_start.addr().get());
+    // The kernel moves only if the process may have what is added beside both mappings. It is asked before, because a move
+    // that fails costs the new mapping.
+    let Ok(added) = pages::map(wanted - mapped) else {
+        // SAFETY: mapped above, and nobody has seen it.
+        unsafe { unmap(new_base, wanted) };
+        return None;
+    };
+    // SAFETY: mapped with this length, and nobody has seen it.
+    unsafe { pages::unmap(added, wanted - mapped) };
     // Both before the move: right after it another thread may be given the addresses that we have lost, the old ones or,
     // if it failed, the new ones, and note that they are its own.
     regions::unmark(base, mapped / SEGMENT, false);
