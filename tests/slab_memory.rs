@@ -1,6 +1,7 @@
 //! What `slab` holds and gives back. One test after the other in a process of its own: the figures are process-wide.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use allocmark::allocators::slab::{Slab, Statistics};
@@ -163,6 +164,26 @@ fn huge_blocks_are_counted_and_given_back() {
     assert_eq!(settled().mapped_bytes, before.mapped_bytes);
 }
 
+fn segments_may_be_walked_while_they_come_and_go() {
+    const SIZE: usize = 3 << 20;
+    let ended = AtomicBool::new(false);
+    let walk = || {
+        while !ended.load(Ordering::Relaxed) {
+            assert!(SLAB.statistics().classes.iter().all(|class| class.live_blocks <= class.blocks));
+        }
+    };
+    on_threads(2, walk, || {
+        for _ in 0..200 {
+            // Each has a segment of its own, and there are more of them than are kept.
+            let parcels: Vec<_> = (0..20).map(|_| allocate(SIZE)).collect();
+            parcels.into_iter().for_each(|parcel| free(parcel, SIZE));
+            SLAB.trim();
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(settled().live_blocks(), 0);
+}
+
 #[test]
 fn memory_is_bounded_and_returned() {
     what_was_freed_is_given_back();
@@ -170,4 +191,5 @@ fn memory_is_bounded_and_returned() {
     blocks_that_outlive_their_thread_are_not_lost();
     a_producer_and_its_consumers_stay_within_what_is_in_flight();
     ten_thousand_threads_do_not_grow_memory();
+    segments_may_be_walked_while_they_come_and_go();
 }

@@ -39,7 +39,8 @@ pub fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
-/// Gives `bytes` at `start` back to the operating system.
+/// Gives `bytes` at `start` back to the operating system. Where the kernel refuses, because it sees one mapping with a
+/// neighbouring one and the process may have no more of them, the memory goes back and the addresses stay mapped.
 ///
 /// # Safety
 /// - `[start, start + bytes)` is made of whole pages that came from [`map`] and were not given back yet.
@@ -48,7 +49,15 @@ pub fn map(bytes: usize) -> io::Result<NonNull<u8>> {
 pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     // SAFETY: the caller owns the mapped pages and nothing refers to them.
     let result = unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
-    debug_assert_eq!(result, 0, "munmap of a mapping we own");
+    if result != 0 {
+        debug_assert_eq!(
+            io::Error::last_os_error().raw_os_error(),
+            Some(libc::ENOMEM),
+            "munmap of a mapping we own"
+        );
+        // SAFETY: as above. Should this be refused too, the memory is lost, and nothing else.
+        unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_DONTNEED) };
+    }
 }
 
 /// Maps `bytes` of new zeroed memory whose address is a multiple of `align`.
@@ -98,34 +107,55 @@ pub unsafe fn decommit(start: NonNull<u8>, bytes: usize) -> bool {
     result == 0 && cfg!(target_os = "linux")
 }
 
-/// Extends the mapping of `old_bytes` at `start` to `new_bytes` where it lies; the new part reads as zero. Returns
-/// whether that was possible; if not, nothing has changed.
+/// Why a mapping was not extended where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CannotExtend {
+    /// Something lies behind it, or there is no memory. [`move_pages`] may be possible.
+    NoRoom,
+    /// Not by this operating system; or the mapping is several to the kernel, as after advice or a protection for a part
+    /// of it. It cannot be moved either.
+    NotResizable,
+}
+
+/// Extends the mapping of `old_bytes` at `start` to `new_bytes` where it lies; the new part reads as zero.
+///
+/// # Errors
+/// [`CannotExtend`]; then nothing has changed.
 ///
 /// # Safety
 /// `[start, start + old_bytes)` is made of whole pages that came from [`map`] or [`map_aligned`] and were not given back.
-pub unsafe fn extend(start: NonNull<u8>, old_bytes: usize, new_bytes: usize) -> bool {
+pub unsafe fn extend(start: NonNull<u8>, old_bytes: usize, new_bytes: usize) -> Result<(), CannotExtend> {
     #[cfg(target_os = "linux")]
     {
         // SAFETY: the caller owns the old pages; without MREMAP_MAYMOVE the kernel adds pages only where none are mapped.
         let result = unsafe { libc::mremap(start.as_ptr().cast(), old_bytes, new_bytes, 0) };
-        result != libc::MAP_FAILED
+        if result != libc::MAP_FAILED {
+            return Ok(());
+        }
+        match io::Error::last_os_error().raw_os_error() {
+            Some(libc::EFAULT) => Err(CannotExtend::NotResizable),
+            _ => Err(CannotExtend::NoRoom),
+        }
     }
     #[cfg(not(target_os = "linux"))]
     {
         let _ = (start, old_bytes, new_bytes);
-        false
+        Err(CannotExtend::NotResizable)
     }
 }
 
 /// Moves the pages `[from, from + from_bytes)` to `to`, where they replace the pages `[to, to + to_bytes)`; what is longer
-/// than `from_bytes` reads as zero. Returns whether that was possible; if not, nothing has changed.
+/// than `from_bytes` reads as zero. Returns whether that was possible.
 ///
-/// After it the pages at `from` are no longer mapped.
+/// After it the pages at `from` are no longer mapped. If it was not possible they are as they were, but the pages at `to`
+/// are lost: Linux unmaps them before it knows that it cannot move, and another thread may have mapped these addresses
+/// since. Where it found out earlier, they stay mapped for ever, untouched.
 ///
 /// # Safety
 /// - Both ranges are made of whole pages that came from [`map`] or [`map_aligned`], were not given back, and do not overlap.
 /// - `from_bytes <= to_bytes`.
-/// - Nothing refers to either range during the call, nor to `from` after it.
+/// - Nothing refers to either range during the call. After it nothing refers to `from` if it succeeded, nor to `to` if it
+///   failed: nor are those pages given back.
 pub unsafe fn move_pages(from: NonNull<u8>, from_bytes: usize, to: NonNull<u8>, to_bytes: usize) -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -190,10 +220,10 @@ mod tests {
             if move_pages(from, page, to, 2 * page) {
                 assert!((0..page).all(|at| to.add(at).read() == 9));
                 assert!((page..2 * page).all(|at| to.add(at).read() == 0));
+                unmap(to, 2 * page);
             } else {
                 unmap(from, page);
             }
-            unmap(to, 2 * page);
         }
     }
 }

@@ -240,6 +240,44 @@ fn each_block_goes_back_to_the_allocator_that_made_it() {
     }
 }
 
+/// The system's allocator, which gives 64 bytes more than asked, and nothing that is zero.
+struct Generous;
+
+impl Generous {
+    fn whole(layout: Layout) -> Layout {
+        Layout::from_size_align(layout.size() + 64, layout.align()).unwrap()
+    }
+}
+
+// SAFETY: every block is one of the system's, with the layout of `whole`. The test names the layout that it asked for.
+unsafe impl Allocator for Generous {
+    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
+        let block = System.allocate(Self::whole(layout))?;
+        // SAFETY: the block is as long as its length says.
+        unsafe { block.cast::<u8>().write_bytes(0xff, block.len()) };
+        Ok(block)
+    }
+
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        // SAFETY: allocated with that layout; the rest is the caller's promise.
+        unsafe { System.deallocate(block, Self::whole(layout)) };
+    }
+}
+
+#[test]
+fn a_block_that_moves_out_is_cleared_to_the_end_that_the_backing_gave_it() {
+    let (old, new) = (Layout::new::<[u8; 8]>(), Layout::new::<[u8; 100]>());
+    let pool = Pool::new(old, 10).unwrap().with_backing(Generous);
+    let block = (&pool).allocate(old).unwrap().cast::<u8>();
+    // SAFETY: live, of this layout; the new size is not smaller.
+    let grown = unsafe { (&pool).grow_zeroed(block, old, new) }.unwrap();
+    assert_eq!(grown.len(), new.size() + 64);
+    // SAFETY: as long as its length says, and cleared from the old size on.
+    assert!((old.size()..grown.len()).all(|at| unsafe { grown.cast::<u8>().add(at).read() } == 0));
+    // SAFETY: live, of this layout, given up here.
+    unsafe { (&pool).deallocate(grown.cast(), new) };
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn drop_returns_the_address_space() {

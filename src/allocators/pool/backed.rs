@@ -124,8 +124,9 @@ unsafe impl<A: Allocator> Allocator for &BackedPool<A> {
         }
         // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
         let grown = unsafe { self.grow(block, old, new)? };
-        // SAFETY: the new block has `new.size()` bytes; those from `old.size()` on are cleared.
-        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
+        // All of it, also what the backing gave beyond `new`: the contract speaks of the block returned.
+        // SAFETY: the new block is as long as its length says, which is not less than `old.size()`.
+        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, grown.len() - old.size()) };
         Ok(grown)
     }
 

@@ -168,14 +168,18 @@ impl Heap {
         unsafe { heap.outbox.add(span, block, class.shape().batch, heaps::post) };
     }
 
-    /// Finds a block when the current span has none on its list. Returns null if there is no memory, and whether all of
+    /// Finds a block when the bin has none on its list. Returns null if there is no memory, and whether all of
     /// the block is known to be zero.
     #[cold]
     #[inline(never)]
     fn refill(&self, class: Class) -> (*mut Block, bool) {
         if self.is_placeholder() {
             return match thread::attach() {
-                Some(heap) => heap.refill(class),
+                Some(heap) => {
+                    // What attaching has allocated, if anything, may have left blocks in the list; `refill` replaces it.
+                    let block = heap.bin(class).pop();
+                    if block.is_null() { heap.refill(class) } else { (block, false) }
+                }
                 None => heaps::with_borrowed(|heap| heap.refill(class)).unwrap_or((ptr::null_mut(), false)),
             };
         }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use super::geometry::SEGMENT;
 use super::spares::{self, Mapping};
 use super::{fault, regions, reserve};
-use crate::allocators::pages;
+use crate::allocators::pages::{self, CannotExtend};
 
 /// In the 64 B in front of each huge block.
 #[repr(C, align(64))]
@@ -179,9 +179,9 @@ pub(super) unsafe fn resize(block: *mut u8, align: usize, size: usize) -> *mut u
         now_mapped = wanted;
     } else if wanted > mapped {
         // SAFETY: the mapping is ours.
-        if !unsafe { pages::extend(start, mapped, wanted) } {
+        if let Err(reason) = unsafe { pages::extend(start, mapped, wanted) } {
             // SAFETY: as the caller says.
-            return unsafe { resize_elsewhere(start, mapped, block, align, size) };
+            return unsafe { resize_elsewhere(start, mapped, block, align, size, reason) };
         }
         if !regions::mark(base + mapped, (wanted - mapped) / SEGMENT, false) {
             if let Some(tail) = NonNull::new(ptr::with_exposed_provenance_mut(base + mapped)) {
@@ -203,7 +203,8 @@ pub(super) unsafe fn resize(block: *mut u8, align: usize, size: usize) -> *mut u
     }
     BYTES.fetch_add(size, Relaxed);
     BYTES.fetch_sub(old_size, Relaxed);
-    block
+    // Not `block` itself: the caller's pointer may have the right to the old size alone.
+    ptr::with_exposed_provenance_mut(block.addr())
 }
 
 /// Gives back the whole pages in `[from, to)`, which a block left behind by shrinking.
@@ -218,35 +219,28 @@ fn give_back_tail(from: usize, to: usize) {
     }
 }
 
-/// Moves the block to a larger mapping, by moving pages where the kernel can.
+/// Moves the block to a larger mapping, by moving pages where the kernel can. Null if there is no memory; then nothing has
+/// changed.
 ///
 /// # Safety
-/// As for [`resize`]; `start` and `mapped` are the block's mapping.
+/// As for [`resize`]; `start` and `mapped` are the block's mapping, which could not be extended for `reason`.
 unsafe fn resize_elsewhere(
     start: NonNull<u8>,
     mapped: usize,
     block: *mut u8,
     align: usize,
     size: usize,
+    reason: CannotExtend,
 ) -> *mut u8 {
     let Some(wanted) = mapping_length(size, align) else { return ptr::null_mut() };
-    let Some((new_start, new_block)) = map(wanted, align) else { return ptr::null_mut() };
-    // Before the move: right after it another thread may be given these addresses, and note that they are its own.
-    regions::unmark(start.addr().get(), mapped / SEGMENT, false);
-    // SAFETY: two mappings of ours; nothing refers to the new one yet, and the caller uses only what is returned.
-    if unsafe { pages::move_pages(start, mapped, new_start, wanted) } {
-        reserve::count_unmapped(mapped);
-    } else {
-        // SAFETY: the block is live, so its header is mapped and written.
-        let old_size = unsafe { (*block.cast::<Header>().sub(1)).size };
-        // SAFETY: two different mappings; the old block has `old_size` bytes, the new one more, since it is larger; with
-        // its content copied the old mapping is nobody's (unmarking it twice does no harm before it is unmapped).
-        unsafe {
-            new_block.copy_from_nonoverlapping(block, old_size);
-            new_block.cast::<Header>().sub(1).write(block.cast::<Header>().sub(1).read());
-            unmap(start.addr().get(), mapped);
-        }
-    }
+    let moved = match reason {
+        // SAFETY: as the caller says.
+        CannotExtend::NoRoom => unsafe { move_mapping(start, mapped, wanted, align) },
+        CannotExtend::NotResizable => None,
+    };
+    // SAFETY: as the caller says; where the mapping was not moved, nothing has changed.
+    let moved = moved.or_else(|| unsafe { copy_mapping(start, mapped, block, wanted, align) });
+    let Some((new_start, new_block)) = moved else { return ptr::null_mut() };
     // SAFETY: the header came along with the pages or was copied; the lead is the same, so it lies in front of the block.
     unsafe {
         let header = new_block.cast::<Header>().sub(1);
@@ -261,6 +255,67 @@ unsafe fn resize_elsewhere(
         BYTES.fetch_sub(old_size, Relaxed);
     }
     new_block
+}
+
+/// Moves a mapping's pages to a larger one; returns its begin and where the block is now. `None` if that is not possible;
+/// then nothing has changed.
+///
+/// # Safety
+/// A mapping of `map` with this alignment; after success nobody uses it.
+unsafe fn move_mapping(
+    start: NonNull<u8>,
+    mapped: usize,
+    wanted: usize,
+    align: usize,
+) -> Option<(NonNull<u8>, *mut u8)> {
+    let (new_start, new_block) = map(wanted, align)?;
+    let (base, new_base) = (start.addr().get(), new_start.addr().get());
+    // The kernel moves only if the process may have what is added beside both mappings. It is asked before, because a move
+    // that fails costs the new mapping.
+    let Ok(added) = pages::map(wanted - mapped) else {
+        // SAFETY: mapped above, and nobody has seen it.
+        unsafe { unmap(new_base, wanted) };
+        return None;
+    };
+    // SAFETY: mapped with this length, and nobody has seen it.
+    unsafe { pages::unmap(added, wanted - mapped) };
+    // Both before the move: right after it another thread may be given the addresses that we have lost, the old ones or,
+    // if it failed, the new ones, and note that they are its own.
+    regions::unmark(base, mapped / SEGMENT, false);
+    regions::unmark(new_base, wanted / SEGMENT, false);
+    // SAFETY: two mappings of ours, of which the new one is longer and nobody knows it. The caller uses the old one no more
+    // after success, and after failure the new one is forgotten here.
+    let moved = unsafe { pages::move_pages(start, mapped, new_start, wanted) };
+    let ((base, bytes), lost) = if moved { ((new_base, wanted), mapped) } else { ((base, mapped), wanted) };
+    let noted = regions::mark(base, bytes / SEGMENT, false);
+    debug_assert!(noted, "what was noted once can be noted again");
+    reserve::count_unmapped(lost);
+    moved.then_some((new_start, new_block))
+}
+
+/// Copies the block and its header to a new mapping; returns its begin and where the block is now. `None` if there is no
+/// memory; then nothing has changed.
+///
+/// # Safety
+/// `block` is a live huge block, and `start` and `mapped` are its mapping, shorter than `wanted`; after success nobody uses
+/// them.
+unsafe fn copy_mapping(
+    start: NonNull<u8>,
+    mapped: usize,
+    block: *mut u8,
+    wanted: usize,
+    align: usize,
+) -> Option<(NonNull<u8>, *mut u8)> {
+    let header = header_of(block);
+    let (new_start, new_block) = map(wanted, align)?;
+    // SAFETY: two different mappings, with the same lead; the old block has as many bytes as its header says, and the new
+    // one more, since its mapping is longer. With its content copied the old mapping is nobody's.
+    unsafe {
+        new_block.copy_from_nonoverlapping(block, (*header).size);
+        new_block.cast::<Header>().sub(1).write(header.read());
+        unmap(start.addr().get(), mapped);
+    }
+    Some((new_start, new_block))
 }
 
 /// Huge blocks that are live, and their bytes.

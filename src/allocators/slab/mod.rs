@@ -176,7 +176,8 @@ unsafe fn reallocate(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
     match (Class::of(layout), Class::of(new)) {
         // In place only within the class: so a block's class always follows from its layout, and the bound on waste
         // holds for blocks that shrank.
-        (Some(from), Some(to)) if from == to => old,
+        // Not `old` itself: the caller's pointer may have the right to the old size alone, and the new one may be more.
+        (Some(from), Some(to)) if from == to => ptr::with_exposed_provenance_mut(old.addr()),
         // SAFETY: both are huge; the block is live and of this alignment.
         (None, None) => unsafe { huge::resize(old, layout.align(), new.size()) },
         // SAFETY: as the caller says.

@@ -33,7 +33,8 @@ impl Gate {
     pub(super) fn try_hold() -> Option<Self> {
         // Acquire: what was unmapped under the gate before must be seen as such. Relaxed on failure: nothing is read.
         let taken = GATE.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then_some(Self(()))
+        // Made only if it was taken: dropping it opens the gate.
+        taken.is_ok().then(|| Self(()))
     }
 
     /// Takes the gate, waiting until nobody holds it.
@@ -148,4 +149,19 @@ pub(super) fn subtract_purgeable(slices: usize) {
 /// Free slices that hold memory, in all heaps together.
 pub(super) fn purgeable() -> usize {
     PURGEABLE.load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_the_gate_held_leaves_it_so() {
+        let gate = Gate::hold();
+        for _ in 0..2 {
+            assert!(Gate::try_hold().is_none());
+        }
+        drop(gate);
+        drop(Gate::hold());
+    }
 }
