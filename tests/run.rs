@@ -90,7 +90,8 @@ fn a_run_leaves_a_record_whose_medians_and_intervals_are_those_of_its_rounds() {
         record.command
     );
     let log = log(&out);
-    assert_eq!(log["measured good work/size=1"], 6);
+    // Twice a round: the first general allocator is its own A/A control.
+    assert_eq!(log["measured good work/size=1"], 12);
     assert_eq!(log["verify good work/size=1"], 1);
 }
 
@@ -126,7 +127,8 @@ fn a_cell_that_failed_is_not_tried_again_in_later_rounds() {
     let (code, _, _) = run(&out, &["--allocator", "good|crashes", "--workload", "size=1", "--rounds", "5"]);
     assert_eq!(code, 4);
     let log = log(&out);
-    assert_eq!((log["measure crashes work/size=1"], log["measured good work/size=1"]), (1, 5));
+    // Once as itself and once as its own A/A control.
+    assert_eq!((log["measure crashes work/size=1"], log["measured good work/size=1"]), (2, 5));
 }
 
 #[test]
@@ -141,6 +143,7 @@ fn a_run_that_was_killed_goes_on_and_measures_no_finished_cell_again() {
         .unwrap();
     // Somewhere in the third round; where exactly depends on the machine, and must not matter.
     while log(&out).values().sum::<usize>() < 36 {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
@@ -165,11 +168,11 @@ fn a_run_that_was_killed_goes_on_and_measures_no_finished_cell_again() {
     assert!(record.cells.iter().all(|cell| cell.metrics[&Metric::Time].replicates.len() == 6));
     assert!(!partial[0].exists(), "the journal is gone once the record is there");
 
-    // 36 cells and rounds in all. Whatever was on disk was not measured again; the one process that was cut off was.
+    // 54 cells and rounds in all, the A/A control among them. Whatever was on disk was not measured again; the one process that was cut off was.
     let asked: usize =
         log(&out).iter().filter(|(line, _)| line.starts_with("measure ")).map(|(_, count)| count).sum();
     assert!(finished.len() >= 6, "killed too early to mean anything");
-    assert!((36..=37).contains(&asked), "{asked} processes for 36 measurements");
+    assert!((54..=55).contains(&asked), "{asked} processes for 54 measurements");
 }
 
 #[test]
@@ -177,7 +180,7 @@ fn a_run_goes_on_only_with_the_code_it_began_with() {
     let out = TempDir::new().unwrap();
     let partial = out.path().join("begun.partial");
     fs::create_dir(&partial).unwrap();
-    let header = r#"{"journal":1,"id":"begun","command":"allocmark run","profile":"smoke","effort":{"rounds":1,"warm_up_ms":5,"measuring_ms":20,"samples":10},"seed":1,"allocator_filter":"good","workload_filter":"","features":"","time_limit_s":60,"revision":null,"executables":[["good","00000000"]],"warnings":[]}"#;
+    let header = r#"{"journal":2,"id":"begun","command":"allocmark run","profile":"smoke","effort":{"rounds":1,"warm_up_ms":5,"measuring_ms":20,"samples":10},"seed":1,"allocator_filter":"good","workload_filter":"","features":"","time_limit_s":60,"revision":null,"executables":[["good","00000000"]],"machine":"","cpus":1,"rustc":null,"warnings":[]}"#;
     fs::write(partial.join("journal.jsonl"), format!("{header}\n")).unwrap();
     let output = allocmark(&out, &["run", "--resume", "begun"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -191,13 +194,66 @@ fn bad_usage_is_said_in_one_sentence_with_exit_code_2() {
     for (arguments, words) in [
         (["--allocator", "nobody"], "no cell is left by --allocator \"nobody\""),
         (["--workload", "("], "--workload \"(\" is not a regular expression"),
-        (["--resume", "nothing"], "nothing.partial/journal.jsonl"),
     ] {
         let (code, stdout, stderr) = run(&out, &arguments);
         let sentence = stderr.lines().last().unwrap_or_default();
         assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
         assert!(sentence.contains(words), "{words} in {sentence}");
     }
+}
+
+#[test]
+fn a_run_to_go_on_with_is_named_by_its_id_and_takes_no_other_flags() {
+    let out = TempDir::new().unwrap();
+    for (arguments, words) in [
+        (["--resume", "nothing", "--time-limit", "5"].as_slice(), "nothing.partial/journal.jsonl"),
+        (&["--resume", "../nothing"], "is not the id of a run"),
+        (&["--resume", "nothing", "--seed", "1"], "cannot be used with"),
+    ] {
+        let output = allocmark(&out, &[&["run"], arguments].concat()).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(words), "{words} in {stderr}");
+    }
+}
+
+#[test]
+fn every_pair_of_an_allocator_and_a_case_that_is_wanted_is_a_cell_or_absent_or_failed() {
+    let out = TempDir::new().unwrap();
+    let (_, stdout, stderr) = run(&out, &["--allocator", "good|picky|lies", "--workload", "size=[23]"]);
+    assert!(stderr.contains("mute: left out, it did not say who it is: killed by signal 6"), "{stderr}");
+    assert!(!stderr.contains("foreign"), "{stderr}");
+    let record = record(&stdout);
+    let allocators: Vec<&str> = record.allocators.iter().map(|it| it.id.as_str()).collect();
+    assert_eq!(allocators, ["good", "lies", "picky"], "our own list is not that of another package");
+    let mut reasons: Vec<String> =
+        record.absent.iter().map(|it| format!("{}: {}", it.place, it.reason)).collect();
+    reasons.sort();
+    assert_eq!(
+        reasons,
+        [
+            "work/picky/size=2: a fixture without such blocks",
+            "work/picky/size=3: its bench executable does not know this case",
+        ]
+    );
+    assert_eq!((record.cells.len(), record.failed.len()), (2, 2));
+}
+
+#[test]
+fn what_tunes_an_allocator_is_not_inherited() {
+    let out = TempDir::new().unwrap();
+    let output =
+        allocmark(&out, &["run", "--profile", "smoke", "--allocator", "good", "--workload", "size=1"])
+            .env("MALLOC_ARENA_MAX", "1")
+            .env("_RJEM_MALLOC_CONF", "background_thread:true")
+            .env("MIMALLOC_VERBOSE", "0")
+            .env("GLIBC_TUNABLES", "glibc.malloc.arena_max=1")
+            .output()
+            .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let log = log(&out);
+    assert_eq!(log["measured good work/size=1"], 2);
+    assert!(!log.keys().any(|line| line.starts_with("inherited")), "{log:?}");
 }
 
 #[test]
@@ -222,8 +278,11 @@ fn a_directory_that_cannot_be_written_to_is_found_before_anything_is_measured() 
 fn every_cell_failing_leaves_no_record() {
     let out = TempDir::new().unwrap();
     let (code, stdout, stderr) = run(&out, &["--allocator", "lies"]);
-    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
-    assert!(stderr.contains("every cell failed"), "{stderr}");
+    assert_eq!((code, stdout.as_str()), (4, ""), "{stderr}");
+    assert!(stderr.contains("every cell failed") && stderr.contains(".partial"), "{stderr}");
+    let left = fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().path());
+    let partial: Vec<PathBuf> = left.filter(|path| path.join("journal.jsonl").exists()).collect();
+    assert_eq!(partial.len(), 1, "the journal is kept");
 }
 
 #[test]
@@ -233,7 +292,8 @@ fn a_dry_run_names_the_cells_and_measures_none() {
     assert_eq!(code, 0, "{stderr}");
     let mut lines: Vec<&str> = stdout.lines().collect();
     lines.sort_unstable();
+    lines.retain(|line| !line.ends_with("(again, as the A/A control)"));
     assert_eq!(lines, ["work/size=1 on good", "work/size=2 on good", "work/size=3 on good"]);
-    assert!(stderr.contains("3 cells, 1 rounds"), "{stderr}");
+    assert!(stderr.contains("6 cells, 1 rounds"), "{stderr}");
     assert!(log(&out).is_empty());
 }

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use regex::Regex;
 
 use super::{Exit, print, say};
 use crate::allocators::list;
@@ -53,28 +52,38 @@ pub(super) struct Flags {
     /// Cargo features to build the benches with, beside the default ones
     #[arg(long, value_name = "FEATURES", default_value = "")]
     features: String,
-    /// Seconds after which a process counts as hanging and is killed
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    time_limit: u64,
+    /// Seconds after which a process counts as hanging and is killed [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    time_limit: Option<u64>,
     /// Where to put the record
     #[arg(long, value_name = "DIR", default_value = store::DIRECTORY)]
     out: PathBuf,
-    /// Go on with an interrupted run; all but --out is taken from it
-    #[arg(long, value_name = "ID")]
+    /// Go on with an interrupted run; all but --out and --time-limit is taken from it
+    #[arg(
+        long,
+        value_name = "ID",
+        conflicts_with_all = ["profile", "allocator", "workload", "rounds", "seed", "features", "dry_run"]
+    )]
     resume: Option<String>,
     /// Print the cells and an estimate of the time, and measure nothing
     #[arg(long)]
     dry_run: bool,
 }
 
+/// Seconds that a process may take unless the command line says otherwise: two hundred times what one needs.
+const TIME_LIMIT_S: u64 = 60;
+
 /// Builds, measures, writes the record.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
     match &flags.resume {
         Some(id) => {
-            let directory = partial_directory(&flags.out, id);
-            let (journal, header, entries) = Journal::resume(&directory)?;
+            let directory = partial_directory(&flags.out, id)?;
+            let (journal, mut header, entries) = Journal::resume(&directory, id)?;
+            no_record(&flags.out, id)?;
+            // A cell that was killed at the limit stays failed; the others may have more time from here on.
+            header.time_limit_s = flags.time_limit.unwrap_or(header.time_limit_s);
             let built = build::build(Path::new("."), &header.features, &header.profile)?;
-            unchanged(&header, &built)?;
+            unchanged(&header, &Identity::of(&built))?;
             let mut state = State::default();
             entries.into_iter().for_each(|entry| state.learn(entry));
             measure(flags, header, built, Some(journal), state)
@@ -82,7 +91,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
         None => {
             // A regular expression that cannot be read, or a directory that cannot be written to, must not wait for the
             // build.
-            filter(&flags.allocator, &flags.workload)?;
+            Filter::parse(&flags.allocator, &flags.workload)?;
             if !flags.dry_run {
                 fs::create_dir_all(&flags.out)
                     .with_context(|| format!("{}: cannot be made", flags.out.display()))?;
@@ -95,13 +104,6 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
     }
 }
 
-fn filter(allocator: &str, workload: &str) -> anyhow::Result<Filter> {
-    let regex = |flag: &str, text: &str| {
-        Regex::new(text).with_context(|| format!("{flag} {text:?} is not a regular expression"))
-    };
-    Ok(Filter { allocator: regex("--allocator", allocator)?, workload: regex("--workload", workload)? })
-}
-
 /// What this run is, from the command line and the machine.
 fn header(flags: &Flags, built: &Built) -> Header {
     let mut effort = plan::effort(flags.profile);
@@ -109,10 +111,10 @@ fn header(flags: &Flags, built: &Built) -> Header {
     let revision = revision();
     let short = revision.as_ref().map_or("norev", |(revision, _)| revision.as_str());
     let start = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let key = machine::describe().key;
+    let Identity { executables, machine, cpus, rustc } = Identity::of(built);
     Header {
         journal: journal::VERSION,
-        id: format!("{start}-{short}-{}-{key}", flags.profile.id()),
+        id: format!("{start}-{short}-{}-{machine}", flags.profile.id()),
         command: command_line(),
         profile: flags.profile.id().to_owned(),
         effort,
@@ -120,21 +122,27 @@ fn header(flags: &Flags, built: &Built) -> Header {
         allocator_filter: flags.allocator.clone(),
         workload_filter: flags.workload.clone(),
         features: flags.features.clone(),
-        time_limit_s: flags.time_limit,
+        time_limit_s: flags.time_limit.unwrap_or(TIME_LIMIT_S),
         revision,
-        executables: hashes(built),
-        warnings: machine::warnings(),
+        executables,
+        machine,
+        cpus,
+        rustc,
+        warnings: Vec::new(),
     }
 }
 
 fn measure(
     flags: &Flags,
-    header: Header,
+    mut header: Header,
     built: Built,
     journal: Option<Journal>,
     mut state: State,
 ) -> anyhow::Result<Exit> {
-    let filter = filter(&header.allocator_filter, &header.workload_filter)?;
+    let filter = Filter::parse(&header.allocator_filter, &header.workload_filter)?;
+    for (target, why) in &built.silent {
+        say(format_args!("{target}: left out, it did not say who it is: {why}"));
+    }
     let cases = plan::cases(&built.executables, &filter);
     if cases.is_empty() {
         return Err(RunError::Nothing {
@@ -156,12 +164,17 @@ fn measure(
         "{}: {cells} cells, {} rounds, about {minutes:.1} minutes",
         header.id, header.effort.rounds
     ));
+    let began = machine::Activity::now();
+    for warning in machine::warnings() {
+        learn(&mut header.warnings, warning);
+    }
     header.warnings.iter().for_each(say);
 
-    let directory = partial_directory(&flags.out, &header.id);
+    let directory = partial_directory(&flags.out, &header.id)?;
     let mut journal = match journal {
         Some(journal) => journal,
         None => {
+            no_record(&flags.out, &header.id)?;
             fs::create_dir(&directory).with_context(|| format!("{}: cannot be made", directory.display()))?;
             Journal::begin(&directory, &header)?
         }
@@ -186,14 +199,26 @@ fn measure(
         bar.set_position(done);
     };
     let settings = (header.effort, header.seed);
-    drive::drive(&cases, &built.executables, settings, &mut state, &mut processes, &mut write, &mut tell)?;
+    drive::drive(&cases, &built.executables, settings, &mut state, &mut processes, &mut write, &mut tell)
+        .with_context(|| {
+            let out = flags.out.display();
+            format!("the run stopped; `allocmark run --resume {} --out {out}` goes on with it", header.id)
+        })?;
     bar.finish_and_clear();
+    for warning in machine::Activity::warnings_since(began) {
+        say(&warning);
+        learn(&mut header.warnings, warning);
+    }
 
     let others = unbuilt(&built, &filter, &header.profile, &cases);
-    let record = assemble::record(&header, machine::describe(), &built, &cases, &state, others);
+    let record = assemble::record(&header, machine::describe(), &built, (&filter, &cases), &state, others);
     if record.cells.is_empty() {
         let first = record.failed.first().map(|failed| format!("{}: {}", failed.place, failed.detail));
-        bail!("every cell failed, so there is no record; the first: {}", first.unwrap_or_default());
+        let (first, directory) = (first.unwrap_or_default(), directory.display());
+        say(format_args!(
+            "every cell failed, so there is no record; the first: {first}; the journal is in {directory}"
+        ));
+        return Ok(Exit::Incomplete);
     }
     let path = flags.out.join(format!("{}.json", record.id));
     store::write(&record, &path)?;
@@ -216,7 +241,9 @@ fn unbuilt(
     profile: &str,
     cases: &[PlannedCase],
 ) -> Vec<(protocol::Allocator, Vec<(CaseName, String)>)> {
-    let ours = cases.iter().any(|case| matrix_has(&case.name, profile));
+    // The list is that of this package. Somebody else's, which uses our harness, has its own allocators.
+    let ours = built.package.as_deref() == Some(env!("CARGO_PKG_NAME"))
+        && cases.iter().any(|case| matrix_has(&case.name, profile));
     let missing = |id: &str| !built.executables.iter().any(|it| it.description.allocator.id == id);
     if !ours {
         return Vec::new();
@@ -229,8 +256,12 @@ fn unbuilt(
                 .into_iter()
                 .filter(|(other, _, _)| other.facts.id == row.facts.id)
                 .map(|(_, case, verdict)| {
-                    let reason =
-                        verdict.err().unwrap_or_else(|| "no bench executable was built for it".to_owned());
+                    let silent = built.silent.iter().find(|(target, _)| target == row.facts.id);
+                    let built = || match silent {
+                        Some((_, why)) => format!("its bench executable did not say who it is: {why}"),
+                        None => "no bench executable was built for it".to_owned(),
+                    };
+                    let reason = verdict.err().unwrap_or_else(built);
                     (CaseName::from(&case), reason)
                 })
                 .collect();
@@ -249,21 +280,69 @@ fn matrix_has(name: &CaseName, profile: &str) -> bool {
     pairs(profile).iter().any(|(_, case, _)| CaseName::from(case) == *name)
 }
 
-fn hashes(built: &Built) -> Vec<(String, String)> {
-    built.executables.iter().map(|it| (it.description.allocator.id.clone(), it.hash.clone())).collect()
+/// What must be the same for a run to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    executables: Vec<(String, String)>,
+    machine: String,
+    cpus: usize,
+    rustc: Option<String>,
 }
 
-fn unchanged(header: &Header, built: &Built) -> Result<(), RunError> {
+impl Identity {
+    fn of(built: &Built) -> Self {
+        let hash = |it: &build::Executable| (it.description.allocator.id.clone(), it.hash.clone());
+        let mut executables: Vec<_> = built.executables.iter().map(hash).collect();
+        executables.sort();
+        let machine = machine::describe();
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { executables, machine: machine.key, cpus, rustc: machine.rustc }
+    }
+}
+
+/// A new executable is a change too: with another allocator every order that is drawn is another.
+fn unchanged(header: &Header, now: &Identity) -> Result<(), RunError> {
     let changed = |what: String| Err(RunError::Changed { id: header.id.clone(), what });
-    let now = hashes(built);
     for (allocator, hash) in &header.executables {
-        match now.iter().find(|(known, _)| known == allocator) {
-            None => return changed(format!("the allocator {allocator} is gone: its executable")),
+        match now.executables.iter().find(|(known, _)| known == allocator) {
+            None => return changed(format!("the allocator {allocator} is gone: the list of executables")),
             Some((_, other)) if other != hash => return changed(format!("the executable of {allocator}")),
             Some(_) => {}
         }
     }
+    let known = |allocator: &str| header.executables.iter().any(|(known, _)| known == allocator);
+    if let Some((allocator, _)) = now.executables.iter().find(|(allocator, _)| !known(allocator)) {
+        return changed(format!("the allocator {allocator} is new: the list of executables"));
+    }
+    if now.executables != header.executables {
+        return changed("the list of executables".to_owned());
+    }
+    if now.machine != header.machine {
+        return changed(format!("the machine (it was {}, and is {})", header.machine, now.machine));
+    }
+    if now.cpus != header.cpus {
+        return changed(format!("the number of CPUs (it was {}, and is {})", header.cpus, now.cpus));
+    }
+    if now.rustc != header.rustc {
+        return changed("the compiler".to_owned());
+    }
     Ok(())
+}
+
+/// Records are never overwritten; better to find out before hours of measuring than after.
+fn no_record(out: &Path, id: &str) -> Result<(), RunError> {
+    let names = ["json", "json.gz"].map(|ending| out.join(format!("{id}.{ending}")));
+    match names.into_iter().find(|path| path.exists()) {
+        Some(path) => Err(RunError::Exists { path }),
+        None => Ok(()),
+    }
+}
+
+/// Adds a sentence that is not there yet: a run that goes on finds the same conditions again.
+fn learn(warnings: &mut Vec<String>, warning: String) {
+    if !warnings.contains(&warning) {
+        warnings.push(warning);
+    }
 }
 
 /// The short git revision, and whether tracked files have changes; `None` outside a repository.
@@ -296,4 +375,63 @@ fn progress_bar() -> ProgressBar {
     let style = "{bar:30} {pos}/{len} processes, {elapsed} gone, {eta} left";
     ProgressBar::new(1)
         .with_style(ProgressStyle::with_template(style).expect("a template without unknown keys"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_changed_since_a_run_began_is_named() {
+        let pairs =
+            |names: &[&str]| names.iter().map(|it| ((*it).to_owned(), format!("{it}-hash"))).collect();
+        let began = Identity {
+            executables: pairs(&["pool", "slab"]),
+            machine: "cpu-00000000".to_owned(),
+            cpus: 2,
+            rustc: Some("rustc 1.95.0".to_owned()),
+        };
+        let header = Header {
+            journal: journal::VERSION,
+            id: "begun".to_owned(),
+            command: String::new(),
+            profile: "smoke".to_owned(),
+            effort: plan::effort(Profile::Smoke),
+            seed: 1,
+            allocator_filter: String::new(),
+            workload_filter: String::new(),
+            features: String::new(),
+            time_limit_s: TIME_LIMIT_S,
+            revision: None,
+            executables: began.executables.clone(),
+            machine: began.machine.clone(),
+            cpus: began.cpus,
+            rustc: began.rustc.clone(),
+            warnings: Vec::new(),
+        };
+        assert!(unchanged(&header, &began).is_ok());
+        let mut other = began.clone();
+        other.executables[1].1 = "another".to_owned();
+        for (now, words) in [
+            (other, "the executable of slab"),
+            (Identity { executables: pairs(&["pool"]), ..began.clone() }, "the allocator slab is gone"),
+            (Identity { executables: pairs(&["arena", "pool", "slab"]), ..began.clone() }, "arena is new"),
+            (Identity { machine: "cpu-1".to_owned(), ..began.clone() }, "the machine"),
+            (Identity { cpus: 4, ..began.clone() }, "it was 2, and is 4"),
+            (Identity { rustc: None, ..began.clone() }, "the compiler"),
+        ] {
+            let error = unchanged(&header, &now).unwrap_err().to_string();
+            assert!(error.contains(words), "{words} in {error}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_exists_is_found_packed_or_not() {
+        let out = tempfile::tempdir().unwrap();
+        assert!(no_record(out.path(), "a").is_ok());
+        for name in ["a.json", "b.json.gz"] {
+            fs::write(out.path().join(name), "").unwrap();
+            assert!(no_record(out.path(), &name[..1]).unwrap_err().to_string().contains(name));
+        }
+    }
 }

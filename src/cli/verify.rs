@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
 use indicatif::ProgressBar;
-use regex::Regex;
 
 use super::{Exit, print, say};
 use crate::harness::run::RunError;
@@ -44,14 +42,11 @@ pub(super) struct Flags {
 
 /// Builds and checks.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
-    let regex = |flag: &str, text: &str| {
-        Regex::new(text).with_context(|| format!("{flag} {text:?} is not a regular expression"))
-    };
-    let filter = Filter {
-        allocator: regex("--allocator", &flags.allocator)?,
-        workload: regex("--workload", &flags.workload)?,
-    };
+    let filter = Filter::parse(&flags.allocator, &flags.workload)?;
     let built = build::build(Path::new("."), &flags.features, flags.profile.id())?;
+    for (target, why) in &built.silent {
+        say(format_args!("{target}: left out, it did not say who it is: {why}"));
+    }
     let cases = plan::cases(&built.executables, &filter);
     if cases.is_empty() {
         let (allocator, workload) = (flags.allocator.clone(), flags.workload.clone());
@@ -71,7 +66,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
     for (case, planned) in cases.iter().enumerate() {
         for &runner in planned.runners.iter().filter(|runner| !runner.twin) {
             let cell = plan::cell(&cases, &built.executables, case, runner);
-            if let Err(failure) = processes.verify(&cell, runner) {
+            if let Err(failure) = processes.verify(&cell, runner)? {
                 wrong += 1;
                 bar.suspend(|| print(format_args!("{cell}: {failure}")))?;
             }

@@ -14,28 +14,29 @@ use crate::harness::run::CellName;
 use crate::harness::run::build::Built;
 use crate::harness::run::drive::State;
 use crate::harness::run::journal::{Failure, Header};
-use crate::harness::run::plan::PlannedCase;
+use crate::harness::run::plan::{Filter, PlannedCase};
 use crate::stats;
+use crate::workloads::params::Value;
 
 /// The probability with which an interval covers the true median, at least.
 const CONFIDENCE: f64 = 0.95;
 
 /// Makes the record of a finished run: what `header` promised, of which `state` is the outcome.
 ///
-/// `others` are allocators that could not be built, with the cells they would have had and the reason.
+/// Every executable whose allocator the filter lets through is shown, with each of `cases` as a cell, absent or failed:
+/// one that can run none of them is shown with the reasons. `others` are allocators that could not be built, with the
+/// cells they would have had and the reason.
 pub fn record(
     header: &Header,
     machine: Machine,
     built: &Built,
-    cases: &[PlannedCase],
+    (filter, cases): (&Filter, &[PlannedCase]),
     state: &State,
     others: Vec<(protocol::Allocator, Vec<(CaseName, String)>)>,
 ) -> Record {
     let wanted: BTreeSet<&CaseName> = cases.iter().map(|case| &case.name).collect();
-    let measuring: BTreeSet<usize> =
-        cases.iter().flat_map(|case| case.runners.iter().map(|runner| runner.executable)).collect();
     let descriptions: Vec<_> = built.executables.iter().map(|executable| &executable.description).collect();
-    let shown = |index: &usize| measuring.contains(index);
+    let shown = |index: &usize| filter.allocator.is_match(&descriptions[*index].allocator.id);
 
     let mut allocators: Vec<Allocator> = (0..descriptions.len())
         .filter(shown)
@@ -43,9 +44,15 @@ pub fn record(
         .collect();
     let mut absent: Vec<Absent> = Vec::new();
     for index in (0..descriptions.len()).filter(shown) {
-        let id = &descriptions[index].allocator.id;
-        let here = descriptions[index].absent.iter().filter(|(case, _)| wanted.contains(case));
-        absent.extend(here.map(|(case, reason)| Absent { place: place(case, id), reason: reason.clone() }));
+        let description = descriptions[index];
+        for case in cases.iter().filter(|case| !description.cells.contains(&case.name)) {
+            let stated = description.absent.iter().find(|(name, _)| *name == case.name);
+            let reason = match stated {
+                Some((_, reason)) => reason.clone(),
+                None => "its bench executable does not know this case".to_owned(),
+            };
+            absent.push(Absent { place: place(&case.name, &description.allocator.id), reason });
+        }
     }
     for (other, cells) in others {
         let here = cells.into_iter().filter(|(case, _)| wanted.contains(case));
@@ -64,11 +71,9 @@ pub fn record(
     }
 
     let cells = cells(cases, built, state);
-    let checks = Checks {
-        overhead: overhead(&cells, &allocators),
-        control: control(&cells, state),
-        warnings: header.warnings.clone(),
-    };
+    let overhead = overhead(&cells, &allocators);
+    let warnings = header.warnings.iter().cloned().chain(heavy(&overhead)).collect();
+    let checks = Checks { control: control(&cells, state), overhead, warnings };
     Record {
         id: header.id.clone(),
         tool: Tool {
@@ -180,6 +185,33 @@ fn overhead(cells: &[Cell], allocators: &[Allocator]) -> Vec<Overhead> {
     of_class(Class::Control).filter_map(shown).collect()
 }
 
+/// Above this share of the fastest peer's time, the harness blurs what allocators of short operations differ by.
+const HEAVY: f64 = 0.25;
+
+/// Requests above this size go to the operating system or are touched for long; what the harness costs is no matter.
+const SMALL_BYTES: u64 = 4096;
+
+/// A sentence on the cases of short operations in which the harness itself costs much, if there are any.
+fn heavy(overhead: &[Overhead]) -> Option<String> {
+    let judged = |row: &&Overhead| match row.workload.as_str() {
+        "pair" => matches!(row.params.get("size"), Some(Value::Number(bytes)) if *bytes <= SMALL_BYTES),
+        "batch" | "churn" | "fixed-size" => true,
+        _ => false,
+    };
+    let share = |row: &Overhead| row.null_ns / row.fastest_ns;
+    let heavy: Vec<&Overhead> = overhead.iter().filter(judged).filter(|row| share(row) > HEAVY).collect();
+    let worst = heavy.iter().max_by(|first, second| share(first).total_cmp(&share(second)))?;
+    Some(format!(
+        "In {} of the cases of short operations the harness alone takes more than {:.0} % of the fastest peer's time (most: \
+         {:.0} % in {}/{}): differences there are larger than they look.",
+        heavy.len(),
+        HEAVY * 100.0,
+        share(worst) * 100.0,
+        worst.workload,
+        worst.params,
+    ))
+}
+
 /// The A/A control: each cell that was measured twice, the second as a multiple of the first.
 fn control(cells: &[Cell], state: &State) -> Vec<Control> {
     let pair = |cell: &Cell| {
@@ -223,5 +255,25 @@ fn workload(description: &protocol::Workload) -> Workload {
         operation: description.operation,
         needs: description.needs,
         parameters: description.parameters.into_iter().map(parameter).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workloads::params::Params;
+
+    #[test]
+    fn a_harness_that_costs_much_in_short_operations_is_said_to() {
+        let row = |workload: &str, size: usize, null_ns: f64| Overhead {
+            workload: workload.to_owned(),
+            params: Params::default().with("size", size),
+            null_ns,
+            fastest: "system".to_owned(),
+            fastest_ns: 10.0,
+        };
+        assert_eq!(heavy(&[row("pair", 16, 2.5), row("pair", 8192, 9.0), row("tree", 16, 9.0)]), None);
+        let sentence = heavy(&[row("pair", 4096, 3.0), row("churn", 64, 4.0)]).unwrap();
+        assert!(sentence.starts_with("In 2 of") && sentence.contains("40 % in churn/size=64"), "{sentence}");
     }
 }

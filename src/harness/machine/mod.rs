@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub use conditions::warnings;
+pub use conditions::{Activity, warnings};
 
 /// The machine. A field that could not be read is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! The bench executables: built by cargo once, asked who they are.
 
+mod check;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +33,10 @@ pub struct Built {
     pub executables: Vec<Executable>,
     /// Cargo profile settings that change a cell of 3 ns.
     pub profile: BTreeMap<String, String>,
+    /// The package in whose directory they were built; `None` in a workspace without one.
+    pub package: Option<String>,
+    /// Bench targets that could not say who they are, and why. Somebody's ordinary benchmarks are not among them.
+    pub silent: Vec<(String, String)>,
 }
 
 /// How long an executable may take to say who it is.
@@ -41,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Cargo's own messages go to standard error. `features` is passed on to cargo if not empty.
 ///
 /// # Errors
-/// If cargo fails, or no executable speaks the protocol.
+/// If cargo fails, no executable speaks the protocol, or what they say cannot become one record.
 pub fn build(directory: &Path, features: &str, profile: &str) -> Result<Built, RunError> {
     let failed = |detail: String| RunError::Build { directory: directory.to_owned(), detail };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -63,16 +69,22 @@ pub fn build(directory: &Path, features: &str, profile: &str) -> Result<Built, R
         .filter_map(|line| serde_json::from_slice(line).ok())
         .collect();
     let benches: Vec<&Value> = messages.iter().filter(|message| is_bench(message)).collect();
-    let versions = versions(directory);
+    let (package, versions) = versions(directory);
 
-    let mut executables = Vec::new();
+    let (mut executables, mut silent) = (Vec::new(), Vec::new());
     for message in &benches {
         let Some(path) = message["executable"].as_str().map(PathBuf::from) else { continue };
-        if let Some(mut description) = describe(&path, profile) {
-            let package = description.allocator.package.take();
-            description.allocator.package = package.map(|name| with_versions(&name, &versions));
-            let hash = hash(&path)?;
-            executables.push(Executable { path, description, hash });
+        match describe(&path, profile)? {
+            Answer::Speaks(mut description) => {
+                let package = description.allocator.package.take();
+                description.allocator.package = package.map(|name| with_versions(&name, &versions));
+                let hash = hash(&path)?;
+                executables.push(Executable { path, description: *description, hash });
+            }
+            Answer::Foreign => {}
+            Answer::Silent(why) => {
+                silent.push((message["target"]["name"].as_str().unwrap_or_default().to_owned(), why));
+            }
         }
     }
     if executables.is_empty() {
@@ -83,8 +95,14 @@ pub fn build(directory: &Path, features: &str, profile: &str) -> Result<Built, R
         let id = executable.description.allocator.id.clone();
         (rank(&id).unwrap_or(usize::MAX), id)
     });
+    check::all(&executables)?;
     let profile = benches.first().map(|message| settings(&message["profile"], directory)).unwrap_or_default();
-    Ok(Built { executables, profile })
+    Ok(Built { executables, profile, package, silent })
+}
+
+/// A file's name without its directory, which says more about a machine than about a run.
+pub(super) fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
 fn is_bench(message: &Value) -> bool {
@@ -94,16 +112,46 @@ fn is_bench(message: &Value) -> bool {
         && message["executable"].is_string()
 }
 
-/// What an executable says; `None` if it is somebody's ordinary benchmark.
-fn describe(path: &Path, profile: &str) -> Option<Description> {
+/// What an executable answers when it is asked who it is.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Speaks(Box<Description>),
+    /// Somebody's ordinary benchmark.
+    Foreign,
+    /// It did not get as far as an answer, or gave one that is not understood: why.
+    Silent(String),
+}
+
+fn describe(path: &Path, profile: &str) -> Result<Answer, RunError> {
     let mut command = Command::new(path);
-    command.arg(protocol::DESCRIBE).env(protocol::PROFILE, profile);
-    let finished = process::run(command, PATIENCE);
-    if finished.ended != Ended::Well {
-        return None;
+    // No description depends on the seed; one in our own environment that is not a number would be refused.
+    command.arg(protocol::DESCRIBE).env(protocol::PROFILE, profile).env(protocol::SEED, "1");
+    process::without_tuning(&mut command);
+    let finished = process::run(command, PATIENCE)
+        .map_err(|source| RunError::Process { executable: file_name(path), source })?;
+    Ok(match &finished.ended {
+        Ended::Well => understand(&finished.stdout),
+        Ended::TimeLimit => Answer::Silent(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ended::Badly(how) => Answer::Silent(match finished.last_words() {
+            "" => how.clone(),
+            words => format!("{how}: {words}"),
+        }),
+    })
+}
+
+fn understand(stdout: &[u8]) -> Answer {
+    let Ok(json) = serde_json::from_slice::<Value>(stdout) else { return Answer::Foreign };
+    match json["protocol"].as_u64() {
+        None => Answer::Foreign,
+        Some(version) if version != u64::from(protocol::VERSION) => Answer::Silent(format!(
+            "it speaks version {version} of the protocol, this allocmark version {}",
+            protocol::VERSION
+        )),
+        Some(_) => match serde_json::from_value(json) {
+            Ok(description) => Answer::Speaks(Box::new(description)),
+            Err(error) => Answer::Silent(format!("its description cannot be read: {error}")),
+        },
     }
-    let description: Description = serde_json::from_slice(&finished.stdout).ok()?;
-    (description.protocol == protocol::VERSION).then_some(description)
 }
 
 fn hash(path: &Path) -> Result<String, RunError> {
@@ -124,15 +172,19 @@ fn hash(path: &Path) -> Result<String, RunError> {
 /// Name → version of every package, and name → the `-sys` crates it depends on.
 type Versions = BTreeMap<String, (String, Vec<String>)>;
 
-fn versions(directory: &Path) -> Versions {
+/// The package of the directory, and the versions of all it is built with.
+fn versions(directory: &Path) -> (Option<String>, Versions) {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(directory).args(["metadata", "--format-version", "1"]).stdin(Stdio::null());
     // Without versions there is nothing to print beside the name; the build itself went well.
-    let Ok(output) = cargo.stderr(Stdio::null()).output() else { return Versions::new() };
-    let Ok(metadata) = serde_json::from_slice::<Value>(&output.stdout) else { return Versions::new() };
+    let Ok(output) = cargo.stderr(Stdio::null()).output() else { return Default::default() };
+    let Ok(metadata) = serde_json::from_slice::<Value>(&output.stdout) else { return Default::default() };
     let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    packages
+    let root = &metadata["resolve"]["root"];
+    let root = packages.iter().find(|package| root.is_string() && package["id"] == *root);
+    let root = root.map(|package| text(&package["name"]));
+    let versions = packages
         .iter()
         .map(|package| {
             let dependencies = package["dependencies"].as_array().cloned().unwrap_or_default();
@@ -140,7 +192,8 @@ fn versions(directory: &Path) -> Versions {
             let sys = sys.filter(|name| name.ends_with("-sys")).collect();
             (text(&package["name"]), (text(&package["version"]), sys))
         })
-        .collect()
+        .collect();
+    (root, versions)
 }
 
 /// `mimalloc` → `mimalloc 0.1.52, libmimalloc-sys 0.1.49`.
@@ -176,4 +229,19 @@ fn settings(profile: &Value, directory: &Path) -> BTreeMap<String, String> {
         settings.insert("rustflags".to_owned(), flags);
     }
     settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_benchmark_is_told_from_one_that_speaks_another_version() {
+        assert_eq!(understand(b"12 ns/iter"), Answer::Foreign);
+        assert_eq!(understand(br#"{"time": 12}"#), Answer::Foreign);
+        let Answer::Silent(why) = understand(br#"{"protocol": 999}"#) else { panic!("another version") };
+        assert!(why.contains("version 999"), "{why}");
+        let Answer::Silent(why) = understand(br#"{"protocol": 1}"#) else { panic!("nothing but a version") };
+        assert!(why.contains("cannot be read"), "{why}");
+    }
 }

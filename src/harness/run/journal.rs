@@ -2,15 +2,20 @@
 //!
 //! A file of JSON lines. The first says what the run is; each further one what became of one process. A run that is
 //! killed loses at most the process it was in: a last line that was cut short is not counted.
+//!
+//! A run that goes on measures no finished cell again. So of one (case, round), the one it was in, some allocators were
+//! measured before the gap and the others after it: that replicate is paired across the gap, all others are of
+//! neighbours. One pair in six or more moves a median little.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{CellName, Effort, RunError};
 use crate::harness::protocol::Outcome;
+use crate::workloads::shape::Profile;
 
 /// What a run is: all that must be equal for it to go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,14 +42,20 @@ pub struct Header {
     pub time_limit_s: u64,
     /// Git revision, and whether the work tree had changes.
     pub revision: Option<(String, bool)>,
-    /// Each allocator's executable → its hash.
+    /// Each allocator's executable → its hash, sorted. All of them, whatever the filters say.
     pub executables: Vec<(String, String)>,
+    /// The machine's key.
+    pub machine: String,
+    /// CPUs that the run may use: the cases with threads depend on it.
+    pub cpus: usize,
+    /// The compiler.
+    pub rustc: Option<String>,
     /// What was wrong with the machine when the run began, in sentences.
     pub warnings: Vec<String>,
 }
 
 /// [`Header::journal`] of this version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What became of one process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,16 +130,19 @@ impl Journal {
     pub fn begin(directory: &Path, header: &Header) -> Result<Self, RunError> {
         let path = directory.join(FILE);
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
-        let mut journal = Self { file: file.map_err(|source| unwritable(&path, source))?, path };
+        let file = file.map_err(|source| unwritable(&path, source))?;
+        lock(&file, &path)?;
+        let mut journal = Self { file, path };
         journal.line(header)?;
         Ok(journal)
     }
 
-    /// Opens the journal of an interrupted run: what it is, and what it has. A last line that was cut short is removed.
+    /// Opens the journal of the interrupted run `id`: what it is, and what it has. A last line that was cut short is
+    /// removed.
     ///
     /// # Errors
-    /// If there is none, or a line is not what this version writes.
-    pub fn resume(directory: &Path) -> Result<(Self, Header, Vec<Entry>), RunError> {
+    /// If there is none, if the run still runs, or if a line is not what this version writes.
+    pub fn resume(directory: &Path, id: &str) -> Result<(Self, Header, Vec<Entry>), RunError> {
         let path = directory.join(FILE);
         let failed = |source| RunError::File {
             path: path.clone(),
@@ -136,6 +150,8 @@ impl Journal {
             source,
         };
         let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+        // Before anything is read: a process that still writes would have its last line cut off.
+        lock(&file, &path)?;
         let mut reader = BufReader::new(&file);
         let (mut header, mut entries, mut whole) = (None, Vec::new(), 0);
         let mut bytes = Vec::new();
@@ -147,15 +163,7 @@ impl Journal {
             }
             let wrong = |problem: String| RunError::Journal { path: path.clone(), line: number, problem };
             if header.is_none() {
-                let read: Header =
-                    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-                if read.journal != VERSION {
-                    return Err(wrong(format!(
-                        "journal version {}, this version writes {VERSION}",
-                        read.journal
-                    )));
-                }
-                header = Some(read);
+                header = Some(read_header(&bytes, id).map_err(wrong)?);
             } else {
                 entries.push(serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?);
             }
@@ -187,6 +195,94 @@ impl Journal {
     }
 }
 
+/// The first line, if it is the one of run `id` and this version can go on with it.
+fn read_header(line: &[u8], id: &str) -> Result<Header, String> {
+    // The version first: a journal of another one may have other fields.
+    #[derive(Deserialize)]
+    struct Versioned {
+        journal: u32,
+    }
+    let Versioned { journal } = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if journal != VERSION {
+        return Err(format!("journal version {journal}, this version writes {VERSION}"));
+    }
+    let header: Header = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    if header.id != id {
+        return Err(format!("it is the journal of the run {:?}, not of {id:?}", header.id));
+    }
+    if Profile::named(&header.profile).is_none() {
+        return Err(format!("there is no profile {:?}", header.profile));
+    }
+    Ok(header)
+}
+
+/// Keeps the journal for this process; the system lets go of it when the process ends, however it ends.
+fn lock(file: &File, path: &Path) -> Result<(), RunError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(RunError::Running { path: path.to_owned() }),
+        // Some network file systems have no locks. Being unable to run there at all would be worse.
+        Err(TryLockError::Error(source)) if source.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(source)) => {
+            Err(RunError::File { path: path.to_owned(), expected: "a file that can be locked", source })
+        }
+    }
+}
+
 fn unwritable(path: &Path, source: std::io::Error) -> RunError {
     RunError::File { path: path.to_owned(), expected: "a directory that can be written to", source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(id: &str, profile: &str) -> Header {
+        Header {
+            journal: VERSION,
+            id: id.to_owned(),
+            command: "allocmark run".to_owned(),
+            profile: profile.to_owned(),
+            effort: Effort { rounds: 1, warm_up_ms: 1, measuring_ms: 1, samples: 10 },
+            seed: 1,
+            allocator_filter: String::new(),
+            workload_filter: String::new(),
+            features: String::new(),
+            time_limit_s: 60,
+            revision: None,
+            executables: Vec::new(),
+            machine: "cpu-00000000".to_owned(),
+            cpus: 2,
+            rustc: None,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_that_still_runs_cannot_be_resumed() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::begin(directory.path(), &header("a", "smoke")).unwrap();
+        let running = Journal::resume(directory.path(), "a").unwrap_err();
+        assert!(matches!(running, RunError::Running { .. }), "{running}");
+        drop(journal);
+        let (resumed, read, entries) = Journal::resume(directory.path(), "a").unwrap();
+        assert_eq!((read, entries), (header("a", "smoke"), Vec::new()));
+        assert!(Journal::resume(directory.path(), "a").is_err(), "a resumed run holds the lock as well");
+        drop(resumed);
+    }
+
+    #[test]
+    fn a_journal_of_another_run_profile_or_version_is_refused() {
+        let other = Header { journal: VERSION + 1, ..header("a", "smoke") };
+        for (header, words) in [
+            (header("b", "smoke"), r#"it is the journal of the run "b", not of "a""#),
+            (header("a", "gigantic"), r#"there is no profile "gigantic""#),
+            (other, "journal version 3, this version writes 2"),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            drop(Journal::begin(directory.path(), &header).unwrap());
+            let error = Journal::resume(directory.path(), "a").unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains("line 1"), "{error}");
+        }
+    }
 }

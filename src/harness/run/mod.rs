@@ -70,7 +70,7 @@ pub enum RunError {
         /// What is wrong there.
         problem: String,
     },
-    /// The code changed since the run began: its two halves would not be one record.
+    /// The code or the machine changed since the run began: its two halves would not be one record.
     #[error(
         "the run {id} cannot go on: {what} changed since it began; check out what it was begun with, or begin anew"
     )]
@@ -79,6 +79,74 @@ pub enum RunError {
         id: String,
         /// What is different.
         what: String,
+    },
+    /// Another process writes this journal. Wait for it, or end it.
+    #[error("{}: another process is running this run; expected a run that was interrupted", path.display())]
+    Running {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// There is a record of this run already. Records are never overwritten.
+    #[error("{}: this record exists already; expected a run without one (begin anew, or give another --out)", path.display())]
+    Exists {
+        /// The record.
+        path: PathBuf,
+    },
+    /// An id that cannot be a file's name.
+    #[error("{id:?} is not the id of a run; expected the name of a directory in --out, without .partial")]
+    Id {
+        /// What was given.
+        id: String,
+    },
+    /// A filter that cannot be read.
+    #[error("{flag} {text:?} is not a regular expression")]
+    Pattern {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        source: regex::Error,
+    },
+    /// Two executables say that they measure the same allocator. Give one of them another id.
+    #[error("two bench executables measure the allocator {id}: {first} and {second}; expected one")]
+    Twice {
+        /// The allocator.
+        id: String,
+        /// The name of one executable.
+        first: String,
+        /// The name of the other.
+        second: String,
+    },
+    /// Two executables mean different things by one workload. Build both from the same version.
+    #[error("{first} and {second} describe the workload {workload} differently; expected one description")]
+    Disagree {
+        /// The workload.
+        workload: String,
+        /// The name of one executable.
+        first: String,
+        /// The name of the other.
+        second: String,
+    },
+    /// What an executable says of itself cannot become a record.
+    #[error("{executable}: {problem}; expected {expected}")]
+    Description {
+        /// The executable's name.
+        executable: String,
+        /// What is wrong.
+        problem: String,
+        /// What would have been right.
+        expected: &'static str,
+    },
+    /// An executable could not be started or watched; that says nothing about the allocator in it.
+    #[error(
+        "{executable}: could not be started or watched: {source}; expected an executable that cargo just built"
+    )]
+    Process {
+        /// The executable's name.
+        executable: String,
+        /// What the system said.
+        source: std::io::Error,
     },
 }
 
@@ -115,6 +183,30 @@ pub struct Effort {
 }
 
 /// The directory in which a run keeps its journal until its record is written.
-pub fn partial_directory(out: &Path, id: &str) -> PathBuf {
-    out.join(format!("{id}.partial"))
+///
+/// # Errors
+/// If the id is not the name of a file in `out`: it may come from the command line.
+pub fn partial_directory(out: &Path, id: &str) -> Result<PathBuf, RunError> {
+    let strange = |letter: char| letter.is_control() || "/\\".contains(letter);
+    if id.is_empty() || id.starts_with('.') || id.len() > LONGEST_ID_BYTES || id.contains(strange) {
+        return Err(RunError::Id { id: id.to_owned() });
+    }
+    Ok(out.join(format!("{id}.partial")))
+}
+
+/// File systems take names of 255 bytes; `.partial` and `.json.gz` have to fit as well.
+const LONGEST_ID_BYTES: usize = 240;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_leads_out_of_the_directory_is_refused() {
+        for id in ["", ".", "..", "../x", "a/b", "/etc", "a\\b", "a\nb", "a\0b", &"x".repeat(241)] {
+            assert!(matches!(partial_directory(Path::new("out"), id), Err(RunError::Id { .. })), "{id:?}");
+        }
+        let path = partial_directory(Path::new("out"), "20260101T000000Z-norev-quick-cpu-01234567").unwrap();
+        assert_eq!(path, Path::new("out/20260101T000000Z-norev-quick-cpu-01234567.partial"));
+    }
 }

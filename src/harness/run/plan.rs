@@ -3,7 +3,7 @@
 use regex::Regex;
 
 use super::build::Executable;
-use super::{CellName, Effort};
+use super::{CellName, Effort, RunError};
 use crate::allocators::contract::Class;
 use crate::harness::protocol::CaseName;
 use crate::stats::random::{Random, seed_from};
@@ -54,6 +54,19 @@ pub struct Filter {
     pub allocator: Regex,
     /// Matched anywhere in a case's name, `churn/live=10000,size=64`.
     pub workload: Regex,
+}
+
+impl Filter {
+    /// From the flags `--allocator` and `--workload`; an empty one matches everything.
+    ///
+    /// # Errors
+    /// If one is not a regular expression; the error says which.
+    pub fn parse(allocator: &str, workload: &str) -> Result<Self, RunError> {
+        let regex = |flag, text: &str| {
+            Regex::new(text).map_err(|source| RunError::Pattern { flag, text: text.to_owned(), source })
+        };
+        Ok(Self { allocator: regex("--allocator", allocator)?, workload: regex("--workload", workload)? })
+    }
 }
 
 /// The cases that the filter leaves, in the order in which the executables name them.
@@ -146,6 +159,13 @@ mod tests {
                 runners: (0..6).map(Runner::of).collect(),
             })
             .collect()
+    }
+
+    #[test]
+    fn a_filter_that_is_no_regular_expression_is_named() {
+        assert!(Filter::parse("system|^slab$", "").is_ok());
+        let error = Filter::parse("system", "(").unwrap_err().to_string();
+        assert_eq!(error, r#"--workload "(" is not a regular expression"#);
     }
 
     #[test]

@@ -8,22 +8,38 @@ use crate::workloads::params::Params;
 struct Script {
     asked: Vec<String>,
     time: fn(&CellName, usize) -> Result<f64, Failure>,
+    /// The process before which the executor itself breaks down.
+    breaks_at: usize,
+}
+
+impl Script {
+    fn breaks(&self) -> Result<(), RunError> {
+        match self.asked.len() == self.breaks_at {
+            true => Err(RunError::Process {
+                executable: "slow".to_owned(),
+                source: std::io::Error::from(ErrorKind::PermissionDenied),
+            }),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Executor for Script {
-    fn verify(&mut self, cell: &CellName, _runner: Runner) -> Result<(), Failure> {
+    fn verify(&mut self, cell: &CellName, _runner: Runner) -> Result<Result<(), Failure>, RunError> {
+        self.breaks()?;
         self.asked.push(format!("verify {cell}"));
-        match cell.allocator.as_str() {
+        Ok(match cell.allocator.as_str() {
             "liar" => Err(Failure::Said(Outcome::WrongAnswer("a block lost its content".to_owned()))),
             _ => Ok(()),
-        }
+        })
     }
 
-    fn measure(&mut self, cell: &CellName, _runner: Runner) -> Result<(f64, Option<String>), Failure> {
+    fn measure(&mut self, cell: &CellName, _runner: Runner) -> Result<Result<Time, Failure>, RunError> {
+        self.breaks()?;
         let name = format!("measure {cell}");
         let before = self.asked.iter().filter(|asked| **asked == name).count();
         self.asked.push(name);
-        (self.time)(cell, before).map(|time| (time, Some("it says so".to_owned())))
+        Ok((self.time)(cell, before).map(|time| (time, Some("it says so".to_owned()))))
     }
 }
 
@@ -76,7 +92,7 @@ fn drive_with(
     let runners: Vec<Runner> =
         (0..executables.len()).map(|executable| Runner { executable, twin: false }).collect();
     let cases = ["one", "two"].map(|name| PlannedCase { name: case(name), runners: runners.clone() });
-    let mut script = Script { asked: Vec::new(), time };
+    let mut script = Script { asked: Vec::new(), time, breaks_at: usize::MAX };
     let (mut written, mut told) = (Vec::new(), Vec::new());
     let effort = Effort { rounds: 3, warm_up_ms: 1, measuring_ms: 1, samples: 10 };
     let mut write = |entry: &Entry| {
@@ -146,4 +162,63 @@ fn a_run_that_stops_anywhere_goes_on_to_the_same_end() {
         assert_eq!(rest.state, whole.state, "cut after {lines} lines");
         assert_eq!(rest.written.len(), 16 - lines, "nothing is done twice");
     }
+}
+
+#[test]
+fn an_executor_that_breaks_down_stops_the_run_and_blames_nobody() {
+    let executables = [executable("slow")];
+    let runners = vec![Runner { executable: 0, twin: false }];
+    let cases = [PlannedCase { name: case("one"), runners }];
+    let effort = Effort { rounds: 2, warm_up_ms: 1, measuring_ms: 1, samples: 10 };
+    for breaks_at in 0..3 {
+        let mut script = Script { asked: Vec::new(), time: steady, breaks_at };
+        let (mut state, mut written) = (State::default(), 0);
+        let done = drive(
+            &cases,
+            &executables,
+            (effort, 7),
+            &mut state,
+            &mut script,
+            &mut |_| {
+                written += 1;
+                Ok(())
+            },
+            &mut |_, _| {},
+        );
+        assert!(matches!(done, Err(RunError::Process { .. })));
+        assert_eq!((written, state.failed.len()), (breaks_at, 0), "what was finished is kept");
+    }
+}
+
+/// Criterion's files for one benchmark of 5 ns.
+fn leave(home: &Path, group: &str, function: &str, value: &str) {
+    let new = home.join(group).join(function).join(value).join("new");
+    fs::create_dir_all(&new).unwrap();
+    let estimate = r#"{"confidence_interval":{"confidence_level":0.95,"lower_bound":5,"upper_bound":5},"point_estimate":5,"standard_error":0}"#;
+    let put = |file: &str, text: String| fs::write(new.join(file), text).unwrap();
+    put("sample.json", r#"{"sampling_mode":"Linear","iters":[1,2],"times":[5,10]}"#.to_owned());
+    put("estimates.json", format!(r#"{{"mean":{estimate},"median":{estimate},"slope":null}}"#));
+    put(
+        "benchmark.json",
+        format!(
+            r#"{{"group_id":"{group}","function_id":"{function}","value_str":"{value}","throughput":null}}"#
+        ),
+    );
+}
+
+#[test]
+fn the_one_benchmark_that_criterion_left_must_be_the_cells() {
+    let mut wanted = cell("one", "slow");
+    wanted.case.params = Params::default().with("size", 8_usize);
+    let home = tempfile::tempdir().unwrap();
+    assert!(matches!(benchmark(home.path(), &wanted), Err(Unread::Wrong(_))), "none");
+    leave(home.path(), "one", "slow", "size=8");
+    assert_eq!(benchmark(home.path(), &wanted).unwrap(), 5.0);
+    for other in [cell("one", "slow"), CellName { allocator: "fast".to_owned(), ..wanted.clone() }] {
+        let Err(Unread::Wrong(why)) = benchmark(home.path(), &other) else { panic!("{other}") };
+        assert!(why.contains("it measured one/slow/size=8"), "{why}");
+    }
+    leave(home.path(), "one", "fast", "size=8");
+    let Err(Unread::Wrong(why)) = benchmark(home.path(), &wanted) else { panic!("two") };
+    assert!(why.contains("2 finished"), "{why}");
 }
