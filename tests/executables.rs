@@ -24,10 +24,10 @@ fn built() -> &'static Built {
 
 /// A word that stands in the symbols of every program that contains the allocator, and of no other.
 const MARKS: [(&str, &str); 6] = [
-    ("jemalloc", "_rjem_mallocx"),
-    ("mimalloc", "mi_malloc_aligned"),
-    ("snmalloc", "sn_rust_alloc"),
-    ("rpmalloc", "rpaligned_alloc"),
+    ("jemalloc", "_rjem_"),
+    ("mimalloc", "_mi_"),
+    ("snmalloc", "sn_rust_"),
+    ("rpmalloc", "_rpmalloc_"),
     ("tcmalloc", "TCMallocInternal"),
     ("bump", "7bumpalo"),
 ];
