@@ -27,7 +27,7 @@ while IFS= read -r page; do
         timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
             --disable-background-networking --disable-component-update --disable-sync \
             --user-data-dir="$work/profile" --blink-settings=preferredColorScheme="$scheme" \
-            --enable-logging=stderr --v=0 --dump-dom "file://$page" >"$work/dom" 2>"$work/log" || true
+            --enable-logging=stderr --v=0 --dump-dom "file://$page" </dev/null >"$work/dom" 2>"$work/log" || true
         if grep -q 'CONSOLE' "$work/log"; then
             echo "${page#"$work"/}: $(grep -m1 'CONSOLE' "$work/log")" >&2
             bad=$((bad + 1))
