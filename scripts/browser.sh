@@ -13,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 cargo build --quiet --release --bin allocmark
 allocmark=${CARGO_TARGET_DIR:-target}/release/allocmark
 record=${1:-results}
-if [ $# = 0 ] && ! ls results/*.json results/*.json.gz >/dev/null 2>&1; then
+if [ $# = 0 ] && ! compgen -G 'results/*.json*' >/dev/null; then
     record=$work/imported.json
     "$allocmark" import tests/data/criterion-tree --out "$record" >/dev/null
 fi
