@@ -37,11 +37,11 @@ fn a_bench_that_claims_the_wrong_allocator_or_names_it_wrongly_fails_where_it_is
             body.pass(&WallClock::new());
         };
         let right = Proof::Reallocation { claimed: &GLOBAL, owns: Some(|block| GLOBAL.owns(block)) };
-        assert!(cell.measure(1, right, &mut drive).is_ok());
+        assert!(cell.measure(1, Some(right), &mut drive).is_ok());
         let claimed = Proof::Reallocation { claimed: &SYSTEM, owns: None };
         let named = Proof::Reallocation { claimed: &GLOBAL, owns: Some(|_| false) };
         for wrong in [claimed, named] {
-            let result = cell.measure(1, wrong, &mut drive);
+            let result = cell.measure(1, Some(wrong), &mut drive);
             assert!(matches!(result, Err(Fault::WrongAllocator(_))), "{result:?}");
         }
     }

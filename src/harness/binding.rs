@@ -43,6 +43,21 @@ pub enum Proof {
     Ownership,
 }
 
+impl Proof {
+    /// The proof for a whole process whose global allocator is claimed; nothing to show for a scoped one.
+    ///
+    /// # Errors
+    /// What was seen instead.
+    pub fn of_global(self) -> Result<String, String> {
+        let Self::Reallocation { claimed, owns } = self else { return Ok(String::new()) };
+        let method = provenance::reallocation(claimed)?;
+        match owns {
+            Some(owns) => provenance::asked(owns).map(|()| format!("{method}; asked, it knows its block")),
+            None => Ok(method),
+        }
+    }
+}
+
 /// One allocator bound to every workload.
 pub struct Bound {
     /// What can run.
@@ -52,7 +67,7 @@ pub struct Bound {
 }
 
 /// Runs one cell: the seed, who drives the passes; gives back how it was seen who served.
-type Measure = Box<dyn Fn(u64, Drive<'_>, Proof) -> Result<String, Fault>>;
+type Measure = Box<dyn Fn(u64, Drive<'_>, Option<Proof>) -> Result<Option<String>, Fault>>;
 
 /// One cell, ready to run. The allocator's type is inside the closures.
 pub struct BoundCell {
@@ -63,11 +78,16 @@ pub struct BoundCell {
 }
 
 impl BoundCell {
-    /// Prepares the cell and lets `drive` run its passes.
+    /// Prepares the cell and lets `drive` run its passes; then asks for the proof of who served, if one is wanted.
     ///
     /// # Errors
     /// What went wrong, a panic of the workload included.
-    pub fn measure(&self, seed: u64, proof: Proof, drive: Drive<'_>) -> Result<String, Fault> {
+    pub fn measure(
+        &self,
+        seed: u64,
+        proof: Option<Proof>,
+        drive: Drive<'_>,
+    ) -> Result<Option<String>, Fault> {
         (self.measure)(seed, drive, proof)
     }
 
@@ -240,22 +260,16 @@ where
 /// Builds the heap, runs `open` on it, and proves who served.
 fn measured<F: Form>(
     demand: &Demand,
-    proof: Proof,
+    proof: Option<Proof>,
     open: impl FnOnce(&mut F::Plain),
-) -> Result<String, Fault> {
+) -> Result<Option<String>, Fault> {
     guarded(|| {
         let mut heap = F::plain(F::Subject::for_demand(demand).map_err(|error| unbuilt(demand, error))?);
         open(&mut heap);
         heap.reset();
+        let Some(proof) = proof else { return Ok(None) };
         match proof {
-            Proof::Reallocation { claimed, owns } => {
-                provenance::reallocation(claimed).and_then(|method| match owns {
-                    Some(owns) => {
-                        provenance::asked(owns).map(|()| format!("{method}; asked, it knows its block"))
-                    }
-                    None => Ok(method),
-                })
-            }
+            Proof::Reallocation { .. } => proof.of_global(),
             Proof::Ownership => {
                 let layout = demand.block.unwrap_or(provenance::LAYOUT);
                 let block = heap.handle().allocate(layout).map_err(|_| refused(layout))?.cast::<u8>();
@@ -265,6 +279,7 @@ fn measured<F: Form>(
                 provenance::ownership(owned)
             }
         }
+        .map(Some)
         .map_err(Fault::WrongAllocator)
     })
 }
