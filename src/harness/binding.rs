@@ -32,7 +32,7 @@ pub enum Fault {
 /// How it is shown which allocator served.
 #[derive(Clone, Copy)]
 pub enum Proof {
-    /// A block freed through `Global` must come back from this allocator: see [`provenance`].
+    /// blocks freed through `Global` must come back from this allocator: see [`provenance`].
     Reallocation {
         /// The allocator that is claimed to be the global one.
         claimed: &'static (dyn std::alloc::GlobalAlloc + Sync),
