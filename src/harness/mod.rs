@@ -2,9 +2,12 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`metric`] | the metrics with unit, direction and noise class |
+//! | [`findings`] | what one process of a probe found |
 //! | [`matrix`] | which case fits which allocator, and why not |
 //! | [`binding`] | an allocator's type bound to every workload's code |
 //! | [`mod@bench`] | the entry point of a bench executable |
+//! | [`probes`] | memory, latency and instructions, measured inside the executable |
 //! | [`provenance`] | proof of who served |
 //! | [`protocol`] | what executables and the driver tell each other |
 //! | [`run`] | the driver: one process for each (round, case, allocator) |
@@ -16,8 +19,11 @@ pub mod bench;
 pub mod binding;
 pub mod criterion_files;
 pub mod files;
+pub mod findings;
 pub mod machine;
 pub mod matrix;
+pub mod metric;
+pub mod probes;
 pub mod protocol;
 pub mod provenance;
 pub mod run;

@@ -14,6 +14,7 @@ use super::binding::Fault;
 use super::matrix::{self, Case};
 use crate::allocators::contract;
 use crate::workloads::params::{Axis, Params};
+use crate::workloads::probe::Probe;
 
 /// Argument: print the description.
 pub const DESCRIBE: &str = "--allocmark-describe";
@@ -34,7 +35,7 @@ pub const CELL: &str = "ALLOCMARK_CELL";
 pub const OUTCOME: &str = "ALLOCMARK_OUTCOME";
 
 /// Rises when the meaning of anything here changes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// An allocator's bench executable, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +90,10 @@ pub struct Workload {
     pub why: String,
     /// What one operation is.
     pub operation: String,
+    /// What the latency probe times as one step; empty if it does not run.
+    pub step: String,
+    /// What can be measured of it.
+    pub probes: Vec<Probe>,
     /// What it needs, in words.
     pub needs: Vec<String>,
     /// Name, title and axis of each parameter.
@@ -182,6 +187,8 @@ pub fn workloads(cases: &[Case]) -> Vec<Workload> {
             family: facts.family.id().to_owned(),
             why: facts.why.to_owned(),
             operation: facts.operation.to_owned(),
+            step: facts.step.to_owned(),
+            probes: facts.probes.to_vec(),
             needs: matrix::needs_in_words(&needs),
             parameters: facts.parameters.iter().map(parameter).collect(),
         });

@@ -101,6 +101,7 @@ fn unit(metric: Metric) -> &'static str {
         Unit::Nanoseconds => "ns",
         Unit::Bytes => "B",
         Unit::Count => "count",
+        Unit::PerMillion => "per million",
         Unit::Ratio => "ratio",
     }
 }

@@ -356,6 +356,7 @@ fn undescribed_workload(id: &str) -> Workload {
         family: "imported".to_owned(),
         why: String::new(),
         operation: String::new(),
+        step: String::new(),
         needs: Vec::new(),
         parameters: Vec::new(),
     }

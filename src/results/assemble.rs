@@ -73,7 +73,7 @@ pub fn record(
     let cells = cells(cases, built, state);
     let overhead = overhead(&cells, &allocators);
     let warnings = header.warnings.iter().cloned().chain(heavy(&overhead)).collect();
-    let checks = Checks { control: control(&cells, state), overhead, warnings };
+    let checks = Checks { control: control(&cells, state), overhead, unprobed: Vec::new(), warnings };
     Record {
         id: header.id.clone(),
         tool: Tool {
@@ -127,6 +127,8 @@ fn cells(cases: &[PlannedCase], built: &Built, state: &State) -> Vec<Cell> {
                 place: place(&case.name, allocator),
                 served_by,
                 metrics: BTreeMap::from([(Metric::Time, time)]),
+                memory: None,
+                latency: None,
             });
         }
     }
@@ -253,6 +255,7 @@ fn workload(description: &protocol::Workload) -> Workload {
         family: description.family,
         why: description.why,
         operation: description.operation,
+        step: description.step,
         needs: description.needs,
         parameters: description.parameters.into_iter().map(parameter).collect(),
     }

@@ -26,6 +26,8 @@ pub(super) fn add(record: &mut Record, workload: &str, bytes: u64, allocator: &s
         place: Place { workload: workload.into(), params: size(bytes), allocator: allocator.into() },
         served_by: None,
         metrics: BTreeMap::from([(Metric::Time, measured(replicates))]),
+        memory: None,
+        latency: None,
     });
 }
 
@@ -67,6 +69,7 @@ pub(super) fn record(allocators: &[(&str, &str)], workloads: &[(&str, &str)]) ->
                 family: family.into(),
                 why: String::new(),
                 operation: String::new(),
+                step: String::new(),
                 needs: Vec::new(),
                 parameters: Vec::new(),
             })

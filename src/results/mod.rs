@@ -2,7 +2,6 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | [`metric`] | the metrics with unit, direction and noise class |
 //! | [`record`] | a record in memory |
 //! | [`wire`] | its file form, strict about what it reads |
 //! | [`store`] | reading and writing record files |
@@ -21,9 +20,10 @@ pub mod control;
 #[cfg(test)]
 mod fixture;
 pub mod import;
-pub mod metric;
 pub mod ranking;
 pub mod record;
 pub mod store;
 pub mod verdict;
 pub mod wire;
+
+pub use crate::harness::metric;

@@ -8,6 +8,7 @@ use std::fmt;
 use super::metric::Metric;
 pub use crate::workloads::params::{Axis, Params, Value};
 
+pub use crate::harness::findings::{Checkpoint, Latency, MemorySeries, Statistic};
 pub use crate::harness::machine::Machine;
 
 /// Everything one run produced.
@@ -107,6 +108,8 @@ pub struct Workload {
     pub why: String,
     /// What one operation is: `alloc + free`.
     pub operation: String,
+    /// What the latency probe times as one step: `free + alloc`. Empty if it does not run.
+    pub step: String,
     /// What it asks of an allocator, in words.
     pub needs: Vec<String>,
     /// Its parameters, in the order in which they stand in a case.
@@ -144,6 +147,10 @@ pub struct Cell {
     pub served_by: Option<ServedBy>,
     /// What was measured. Never empty.
     pub metrics: BTreeMap<Metric, Measured>,
+    /// Memory over the course of the work, in the first round of the memory probe.
+    pub memory: Option<MemorySeries>,
+    /// How long single steps took, all rounds of the latency probe together.
+    pub latency: Option<Latency>,
 }
 
 /// Proof of who served a cell.
@@ -209,8 +216,23 @@ pub struct Checks {
     pub overhead: Vec<Overhead>,
     /// The A/A control: cells that were measured twice, as if their allocator were two. Empty if not measured.
     pub control: Vec<Control>,
+    /// What a probe could not measure though the cell exists, with the reason.
+    pub unprobed: Vec<Unprobed>,
     /// Conditions that make numbers doubtful, in sentences.
     pub warnings: Vec<String>,
+}
+
+/// What a probe could not measure though the cells exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unprobed {
+    /// The probe: `instructions`.
+    pub probe: String,
+    /// For which allocator; `None`: for all.
+    pub allocator: Option<String>,
+    /// In which case, as `churn/live=10000,size=64`; `None`: in all.
+    pub case: Option<String>,
+    /// Why, for a reader of the site.
+    pub reason: String,
 }
 
 /// What the harness costs in one case: `null`'s time beside the fastest peer's.

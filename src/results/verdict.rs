@@ -65,10 +65,43 @@ impl Floor {
     /// Otherwise exact counts of cells with more than one thread: who comes first at a shared structure varies.
     pub const THREADED: Self = Self { relative: 0.05, absolute: 0.0 };
 
+    /// Percentiles of latency, in ns: tails repeat within a tenth at best, and counters step by ten nanoseconds.
+    pub const LATENCY: Self = Self { relative: 0.10, absolute: 20.0 };
+    /// Stalls, in a million steps: a machine that does other things as well makes some of its own.
+    pub const STALLS: Self = Self { relative: 0.10, absolute: 10.0 };
+    /// A quotient of memory and memory.
+    pub const BLOW_UP: Self = Self { relative: 0.05, absolute: 0.0 };
+    /// Page faults and context switches: the process itself, beside the work, has some dozens.
+    pub const EVENTS: Self = Self { relative: 0.05, absolute: 100.0 };
+    /// CPU time of fixed work, in ns: kernels that count it by the tick step by up to ten milliseconds.
+    pub const CPU: Self = Self { relative: 0.05, absolute: 1e7 };
+
     /// The floor of `metric`.
     pub const fn of(metric: Metric) -> Self {
         match metric {
             Metric::Time => Self::TIME,
+            Metric::LatencyP50
+            | Metric::LatencyP90
+            | Metric::LatencyP99
+            | Metric::LatencyP999
+            | Metric::LatencyP9999 => Self::LATENCY,
+            Metric::Stalls1us | Metric::Stalls10us => Self::STALLS,
+            Metric::PeakRss
+            | Metric::RetainedRss
+            | Metric::RetainedLazyFree
+            | Metric::RetainedRssIdle
+            | Metric::RetainedRssLight
+            | Metric::RetainedRssPurged => Self::MEMORY,
+            Metric::BlowUp => Self::BLOW_UP,
+            Metric::PageFaults | Metric::ContextSwitches => Self::EVENTS,
+            Metric::CpuUser | Metric::CpuSystem => Self::CPU,
+            Metric::Instructions => Self::INSTRUCTIONS,
+            Metric::Allocations
+            | Metric::Frees
+            | Metric::Reallocations
+            | Metric::AllocatedBytes
+            | Metric::UsableRatio
+            | Metric::PeakLive => Self::EXACT,
         }
     }
 

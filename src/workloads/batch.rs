@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::shape::{
     Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
@@ -77,6 +78,8 @@ impl Shape for Batch {
               locality left.\n\n\
               A cache sized for n = 100 shows a step between n = 100 and n = 400.",
         operation: "alloc + free",
+        step: "alloc or free",
+        probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
         parameters: &[
             Parameter { name: "n", title: "blocks in the batch", axis: Axis::Count },
             Parameter { name: "order", title: "order of freeing", axis: Axis::Category },

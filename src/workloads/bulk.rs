@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::shape::{
     Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
@@ -35,6 +36,8 @@ impl Shape for BulkRelease {
               The objects are read once in the order of their making: an allocator that packs them well makes that \
               faster too.",
         operation: "object",
+        step: "alloc or free",
+        probes: &Probe::ALL,
         parameters: &[Parameter { name: "n", title: "objects released together", axis: Axis::Count }],
     };
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::shape::{
     Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
@@ -44,6 +45,8 @@ impl Shape for Churn {
               With one size the freed block serves the next request; with mixed sizes it does not. The difference \
               between the two is the price of size classes.",
         operation: "free + alloc",
+        step: "free + alloc",
+        probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
         parameters: &[
             Parameter { name: "live", title: "blocks alive", axis: Axis::Count },
             Parameter { name: "size", title: "bytes in each block", axis: Axis::Category },

@@ -8,6 +8,7 @@ use super::batch::Order;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::shape::{
     Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
@@ -38,6 +39,8 @@ impl Shape for FixedSize {
               Freed at random, the next batch is handed out in that random order: what a free list remembers decides \
               how the new objects lie in memory.",
         operation: "alloc + free",
+        step: "alloc or free",
+        probes: &Probe::ALL,
         parameters: &[
             Parameter { name: "size", title: "bytes in each block", axis: Axis::Bytes },
             Parameter { name: "order", title: "order of freeing", axis: Axis::Category },

@@ -9,6 +9,7 @@ use allocator_api2::alloc::Allocator;
 use super::heap::{Heap, refused, take};
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::shape::{
     Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
@@ -72,6 +73,8 @@ impl Shape for Grow {
               Each step is touched, so the copy is real and the new pages are there. The content is what the \
               allocator must carry over; the last block is freed and the next starts from 16 bytes.",
         operation: "realloc",
+        step: "realloc",
+        probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
         parameters: &[Parameter { name: "steps", title: "how the block grows", axis: Axis::Category }],
     };
 

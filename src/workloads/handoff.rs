@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::queue::{BATCH, Queue};
 use super::shape::{Drive, Facts, Family, ManyThreads, Needs, Parameter, Scope, Shape};
 use super::sizes::Sizes;
@@ -42,6 +43,8 @@ impl Shape for Handoff {
               empty. The queue's cost, under a nanosecond an object while nobody sleeps, is in the time of every \
               allocator.",
         operation: "alloc + free",
+        step: "alloc or free",
+        probes: &[Probe::Time, Probe::Latency],
         parameters: &[Parameter {
             name: "threads",
             title: "producers and consumers together",

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::shape::{Drive, Facts, Family, ManyThreads, Needs, Parameter, Scope, Shape};
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -44,6 +45,8 @@ impl Shape for Local {
               Time is wall time divided by the operations of all threads, so perfect scaling halves it with every \
               doubling of threads, up to the number of CPUs. Beyond that threads take turns.",
         operation: "free + alloc",
+        step: "free + alloc",
+        probes: &[Probe::Time, Probe::Latency],
         parameters: &[Parameter { name: "threads", title: "threads", axis: Axis::Threads }],
     };
 

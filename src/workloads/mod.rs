@@ -6,6 +6,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`probe`] | what can be measured of a case |
 //! | [`shape`] | the traits of a workload, profiles, the clock |
 //! | [`heap`] | an allocator as a workload sees it |
 //! | [`mode`] | touching blocks, or filling and checking them |
@@ -28,6 +29,7 @@ pub mod local;
 pub mod mode;
 pub mod pair;
 pub mod params;
+pub mod probe;
 pub mod queue;
 pub mod shape;
 pub mod sizes;

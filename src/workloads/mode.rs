@@ -17,6 +17,15 @@ pub trait Mode: Send + Sync + Sized {
     /// The first `size` bytes at `block` were filled with this `size` and belong to the caller.
     unsafe fn inspect(&mut self, block: NonNull<u8>, size: usize);
 
+    /// Called when steps begin: after the clock has started, and after anything that belongs to no step.
+    #[inline(always)]
+    fn begin(&mut self) {}
+
+    /// Called after each step, which is what [`Facts::step`](super::shape::Facts::step) says. The step began at the last
+    /// call of this or of [`begin`](Self::begin).
+    #[inline(always)]
+    fn step(&mut self) {}
+
     /// Called with an application's result and what it must be.
     fn result(&mut self, found: u64, expected: u64);
 

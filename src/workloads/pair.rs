@@ -5,6 +5,7 @@ use std::hint::black_box;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::shape::{
     Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
@@ -54,6 +55,8 @@ impl Shape for Pair {
               shows it here as a jump in the curve over sizes. Large blocks are touched once a page, so above 64 KiB \
               page faults after returning memory to the system become visible.",
         operation: "alloc + free",
+        step: "alloc + free",
+        probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
         parameters: &[Parameter { name: "size", title: "bytes in the block", axis: Axis::Bytes }],
     };
 

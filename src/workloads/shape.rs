@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use crate::allocators::contract::Demand;
 
 /// A group of workloads that ask the same kind of question. Scores are averaged inside a family first.
@@ -16,6 +17,8 @@ pub enum Family {
     Threads,
     /// Ordinary Rust code.
     Applications,
+    /// Fixed work whose resident memory is what counts.
+    Memory,
 }
 
 impl Family {
@@ -25,6 +28,7 @@ impl Family {
             Self::Basic => "basic",
             Self::Threads => "threads",
             Self::Applications => "applications",
+            Self::Memory => "memory",
         }
     }
 }
@@ -91,6 +95,10 @@ pub struct Facts {
     pub why: &'static str,
     /// What one operation is.
     pub operation: &'static str,
+    /// What the latency probe times as one step; empty if it does not run. See [`Mode::step`].
+    pub step: &'static str,
+    /// What is measured of it.
+    pub probes: &'static [Probe],
     /// Its parameters, in the order in which a case names them.
     pub parameters: &'static [Parameter],
 }
@@ -165,10 +173,16 @@ pub struct Pass {
     pub operations: u64,
 }
 
-/// A source of time.
+/// A source of time, and whatever else somebody wants to read off at the same moments.
+///
+/// A pass reads it twice: when its work begins and when it ends.
 pub trait Clock: Sync {
     /// Nanoseconds since some moment that does not change.
     fn now_ns(&self) -> u64;
+
+    /// A workload of the memory family has reached a moment at which memory is worth looking at: what it is doing, and the
+    /// bytes that it has requested and not given back.
+    fn checkpoint(&self, _phase: &'static str, _live_bytes: u64) {}
 }
 
 /// The machine's monotonic clock.

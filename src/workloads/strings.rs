@@ -9,6 +9,7 @@ use allocator_api2::vec::Vec;
 use super::heap::{Heap, refused};
 use super::mode::Mode;
 use super::params::{Axis, Params};
+use super::probe::Probe;
 use super::shape::{
     Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
@@ -58,6 +59,8 @@ impl Shape for Strings {
               Formatting itself takes most of the time and is the same for every allocator, as it is in a program: \
               the differences here are the ones such a program would see.",
         operation: "line",
+        step: "line",
+        probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
         parameters: &[Parameter { name: "capacity", title: "room for the text", axis: Axis::Category }],
     };
 

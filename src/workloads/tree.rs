@@ -8,6 +8,7 @@ use allocator_api2::boxed::Box;
 use super::heap::{Heap, refused};
 use super::mode::Mode;
 use super::params::Params;
+use super::probe::Probe;
 use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Pass, Scope, Shape, timed};
 use super::table::Table;
 use crate::allocators::contract::Demand;
@@ -49,6 +50,8 @@ impl Shape for Tree {
               reference for a scoped one (40 bytes). That is the price of the idiom, and it is in the time.\n\n\
               Summing walks every node: an allocator that puts a parent next to its children makes the walk cheaper.",
         operation: "node",
+        step: "",
+        probes: &[Probe::Time, Probe::Instructions],
         parameters: &[],
     };
 

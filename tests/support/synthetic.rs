@@ -230,6 +230,7 @@ pub(crate) fn grid(allocators: usize, workloads: usize, cases: u64, rounds: usiz
             family: "basic".to_owned(),
             why: "Made up.".to_owned(),
             operation: "operation".to_owned(),
+            step: String::new(),
             needs: Vec::new(),
             parameters: vec![Parameter {
                 name: "size".to_owned(),
@@ -432,6 +433,8 @@ pub(crate) fn cell(place: Place, replicates: Vec<f64>) -> Cell {
         place,
         served_by,
         metrics: BTreeMap::from([(Metric::Time, Measured { value, interval, replicates })]),
+        memory: None,
+        latency: None,
     }
 }
 
@@ -470,6 +473,7 @@ fn workload(shape: &Shape) -> Workload {
         family: shape.family.to_owned(),
         why: shape.why.to_owned(),
         operation: shape.operation.to_owned(),
+        step: String::new(),
         needs: needs.into_iter().map(str::to_owned).collect(),
         parameters: shape
             .parameters

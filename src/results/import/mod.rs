@@ -79,7 +79,8 @@ impl Import {
         let value = measurement.replicate();
         let interval = holding(value, measurement.estimates.median);
         let measured = Measured { value, interval, replicates: vec![value] };
-        let cell = Cell { place, served_by: None, metrics: BTreeMap::from([(Metric::Time, measured)]) };
+        let metrics = BTreeMap::from([(Metric::Time, measured)]);
+        let cell = Cell { place, served_by: None, metrics, memory: None, latency: None };
         self.entries.push((directory, written, cell));
         Ok(())
     }
@@ -248,6 +249,7 @@ fn workloads(cells: &[Cell]) -> Vec<Workload> {
                 family: "imported".to_owned(),
                 why: "Imported from criterion's files, which do not say why it is measured.".to_owned(),
                 operation: "one iteration of the benchmark".to_owned(),
+                step: String::new(),
                 needs: Vec::new(),
                 parameters: Vec::new(),
             });

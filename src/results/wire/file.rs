@@ -8,6 +8,8 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::results::record::{Latency, MemorySeries};
+
 /// The whole file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +126,8 @@ pub(super) struct Workload {
     #[serde(default)]
     pub why: String,
     pub operation: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub step: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<String>,
     #[serde(default)]
@@ -156,6 +160,11 @@ pub(super) struct Cell {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served_by: Option<ServedBy>,
     pub metrics: Ordered<Measured>,
+    // Plain data, checked by `reading` like the rest: their types in memory and in the file are the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemorySeries>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -207,8 +216,21 @@ pub(super) struct Checks {
     pub overhead: Vec<Overhead>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub control: Vec<Control>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unprobed: Vec<Unprobed>,
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unprobed {
+    pub probe: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocator: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
+    pub reason: String,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -36,7 +36,8 @@ pub(super) fn to_record(file: File) -> Result<Record, Fault> {
         let measured = cell_metrics(&at, cell.metrics, &file.metrics)?;
         let served_by =
             cell.served_by.map(|file::ServedBy { allocator, method }| record::ServedBy { allocator, method });
-        cells.push(record::Cell { place, served_by, metrics: measured });
+        let latency = cell.latency.map(|latency| self::latency(&at, latency)).transpose()?;
+        cells.push(record::Cell { place, served_by, metrics: measured, memory: cell.memory, latency });
     }
     let mut absent = Vec::with_capacity(file.absent.len());
     for (index, entry) in file.absent.into_iter().enumerate() {
@@ -97,8 +98,7 @@ fn metrics(table: &Ordered<file::Metric>) -> Result<(), Fault> {
 }
 
 fn metric(place: String, id: &str) -> Result<Metric, Fault> {
-    let found = Metric::ALL.into_iter().find(|metric| metric.id() == id);
-    found.map_or_else(
+    Metric::named(id).map_or_else(
         || {
             let known: Vec<&str> = Metric::ALL.iter().map(|metric| metric.id()).collect();
             fault(place, format!("unknown metric {id:?}"), format!("one of {}", known.join(", ")))
@@ -166,6 +166,30 @@ fn number(at: &str, metric: Metric, given: Option<f64>) -> Result<f64, Fault> {
     }
 }
 
+/// Times are finite and not negative, and the buckets hold every step once, in ascending order.
+fn latency(at: &str, latency: record::Latency) -> Result<record::Latency, Fault> {
+    let times = [
+        ("quantum_ns", latency.quantum_ns),
+        ("cost_ns", latency.cost_ns),
+        ("plain_ns", latency.plain_ns),
+        ("probed_ns", latency.probed_ns),
+    ];
+    for (name, time) in times {
+        if !(time.is_finite() && time >= 0.0) {
+            return fault(format!("{at}.latency.{name}"), format!("{time}"), "a finite number, not below 0");
+        }
+    }
+    let at = format!("{at}.latency.buckets");
+    if let Some(pair) = latency.buckets.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+        return fault(at, format!("{} after {}", pair[1].0, pair[0].0), "ascending bounds");
+    }
+    let steps = latency.buckets.iter().try_fold(0_u64, |sum, (_, steps)| sum.checked_add(*steps));
+    if steps != Some(latency.steps) {
+        return fault(at, format!("not {} steps in all", latency.steps), "every step in one bucket");
+    }
+    Ok(latency)
+}
+
 fn failure_kind(at: String, id: &str) -> Result<FailureKind, Fault> {
     let found = FailureKind::ALL.into_iter().find(|kind| kind.id() == id);
     found.map_or_else(
@@ -209,7 +233,10 @@ fn checks(checks: file::Checks, places: &Places) -> Result<record::Checks, Fault
         let place = record::Place { workload: entry.workload, params, allocator: entry.allocator };
         control.push(record::Control { place, ratio, interval });
     }
-    Ok(record::Checks { overhead, control, warnings: checks.warnings })
+    let unprobed = checks.unprobed.into_iter().map(|file::Unprobed { probe, allocator, case, reason }| {
+        record::Unprobed { probe, allocator, case, reason }
+    });
+    Ok(record::Checks { overhead, control, unprobed: unprobed.collect(), warnings: checks.warnings })
 }
 
 fn tool(tool: file::Tool) -> record::Tool {
@@ -258,7 +285,7 @@ fn allocator(allocator: file::Allocator) -> record::Allocator {
 }
 
 fn workload(workload: file::Workload) -> Result<record::Workload, Fault> {
-    let file::Workload { id, title, family, why, operation, needs, parameters } = workload;
+    let file::Workload { id, title, family, why, operation, step, needs, parameters } = workload;
     let mut read = Vec::with_capacity(parameters.len());
     for file::Parameter { name, title, axis } in parameters {
         let known = [Axis::Bytes, Axis::Count, Axis::Threads, Axis::Category];
@@ -269,5 +296,5 @@ fn workload(workload: file::Workload) -> Result<record::Workload, Fault> {
         };
         read.push(record::Parameter { name, title, axis });
     }
-    Ok(record::Workload { id, title, family, why, operation, needs, parameters: read })
+    Ok(record::Workload { id, title, family, why, operation, step, needs, parameters: read })
 }

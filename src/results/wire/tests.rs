@@ -3,8 +3,9 @@ use std::path::Path;
 use super::*;
 use crate::results::metric::Metric;
 use crate::results::record::{
-    Absent, Allocator, Axis, Cell, Checks, Control, Failed, FailureKind, Machine, Measured, Overhead,
-    Parameter, Params, Place, Profile, ServedBy, Tool, Value, Workload,
+    Absent, Allocator, Axis, Cell, Checkpoint, Checks, Control, Failed, FailureKind, Latency, Machine,
+    Measured, MemorySeries, Overhead, Parameter, Params, Place, Profile, ServedBy, Statistic, Tool, Unprobed,
+    Value, Workload,
 };
 
 fn place(size: u64, allocator: &str) -> Place {
@@ -25,6 +26,24 @@ fn cell(size: u64, allocator: &str, value: f64) -> Cell {
             method: "its own counter moved".to_owned(),
         }),
         metrics: [(Metric::Time, measured)].into(),
+        memory: Some(MemorySeries {
+            checkpoints: vec![Checkpoint {
+                phase: "fill".to_owned(),
+                live_bytes: 4096,
+                resident_bytes: 8192,
+                lazy_free_bytes: 0,
+            }],
+            statistics: vec![Statistic { phase: "fill".to_owned(), name: "active".to_owned(), bytes: 4096 }],
+        }),
+        latency: Some(Latency {
+            quantum_ns: 10.0,
+            cost_ns: 20.0,
+            plain_ns: 12.0,
+            probed_ns: 50.0,
+            steps: 3,
+            max_ns: 100,
+            buckets: vec![(50, 2), (100, 1)],
+        }),
     }
 }
 
@@ -67,6 +86,7 @@ fn sample() -> Record {
             family: "basic".to_owned(),
             why: "Programs do it.\n\nOften.".to_owned(),
             operation: "alloc + free".to_owned(),
+            step: "alloc + free".to_owned(),
             needs: vec!["individual free".to_owned()],
             parameters: vec![
                 parameter("live", Axis::Count),
@@ -93,6 +113,12 @@ fn sample() -> Record {
                 fastest_ns: 12.0,
             }],
             control: vec![Control { place: place(64, "system"), ratio: 1.01, interval: Some((0.98, 1.02)) }],
+            unprobed: vec![Unprobed {
+                probe: "instructions".to_owned(),
+                allocator: Some("system".to_owned()),
+                case: None,
+                reason: "it does not start under valgrind".to_owned(),
+            }],
             warnings: vec!["The load average was 3.".to_owned()],
         },
     }
@@ -382,4 +408,14 @@ fn the_format_in_words_names_every_field() {
     for key in found {
         assert!(words.contains(&format!("`{key}`")), "results/README.md does not name `{key}`");
     }
+}
+
+#[test]
+fn a_histogram_that_contradicts_itself_is_refused() {
+    refused(
+        &altered("\"buckets\":[[50,2],[100,1]]", "\"buckets\":[[50,2],[50,1]]"),
+        &["latency.buckets", "ascending"],
+    );
+    refused(&altered("\"steps\":3", "\"steps\":4"), &["latency.buckets", "not 4 steps"]);
+    refused(&altered("\"cost_ns\":20.0", "\"cost_ns\":-1"), &["latency.cost_ns", "-1"]);
 }

@@ -151,7 +151,7 @@ fn allocator(allocator: &record::Allocator) -> file::Allocator {
 }
 
 fn workload(workload: &record::Workload) -> file::Workload {
-    let record::Workload { id, title, family, why, operation, needs, parameters } = workload.clone();
+    let record::Workload { id, title, family, why, operation, step, needs, parameters } = workload.clone();
     let parameters = parameters
         .into_iter()
         .map(|record::Parameter { name, title, axis }| file::Parameter {
@@ -160,7 +160,7 @@ fn workload(workload: &record::Workload) -> file::Workload {
             axis: axis_id(axis).to_owned(),
         })
         .collect();
-    file::Workload { id, title, family, why, operation, needs, parameters }
+    file::Workload { id, title, family, why, operation, step, needs, parameters }
 }
 
 pub(super) const fn axis_id(axis: Axis) -> &'static str {
@@ -192,6 +192,8 @@ fn cell(cell: &record::Cell) -> file::Cell {
             .clone()
             .map(|record::ServedBy { allocator, method }| file::ServedBy { allocator, method }),
         metrics: Ordered(metrics.collect()),
+        memory: cell.memory.clone(),
+        latency: cell.latency.clone(),
     }
 }
 
@@ -242,6 +244,12 @@ fn checks(checks: &record::Checks) -> file::Checks {
     file::Checks {
         overhead: overhead.collect(),
         control: control.collect(),
+        unprobed: checks.unprobed.iter().map(unprobed).collect(),
         warnings: checks.warnings.clone(),
     }
+}
+
+fn unprobed(unprobed: &record::Unprobed) -> file::Unprobed {
+    let record::Unprobed { probe, allocator, case, reason } = unprobed.clone();
+    file::Unprobed { probe, allocator, case, reason }
 }

@@ -101,6 +101,8 @@ mod tests {
             family: "basic".to_owned(),
             why: why.to_owned(),
             operation: String::new(),
+            step: String::new(),
+            probes: Vec::new(),
             needs: Vec::new(),
             parameters: Vec::new(),
         };

@@ -1,0 +1,1 @@
+//! What is measured inside a bench executable beside criterion's time: one file for each probe.
