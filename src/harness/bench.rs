@@ -22,9 +22,11 @@ use criterion::{BenchmarkId, Criterion};
 use super::binding::{self, Bound, BoundCell, Fault, Proof};
 use super::files;
 use super::matrix::Case;
-use super::protocol::{self, Allocator, CaseName, Description, Outcome};
+use super::probes::instructions;
+use super::protocol::{self, Allocator, Answer, CaseName, Description, Outcome};
 use crate::allocators::contract::{Bulk, Contract, Facts, Known};
 use crate::allocators::global::GlobalSubject;
+use crate::workloads::probe::Probe;
 use crate::workloads::shape::{Body, Profile, Scope, WallClock};
 
 /// An allocator and all that its executable needs to know of it.
@@ -126,25 +128,46 @@ impl Bench {
         ExitCode::SUCCESS
     }
 
-    /// For the driver: one cell, its outcome in a file.
-    fn measure_one(&self, bound: &Bound, seed: u64, name: &str, outcome: &std::path::Path) -> ExitCode {
+    /// For the driver: one cell by one probe, its answer in a file.
+    fn measure_one(&self, bound: &Bound, seed: u64, name: &str, file: &std::path::Path) -> ExitCode {
         let Some(cell) = bound.cells.iter().find(|cell| CaseName::from(&cell.case).to_string() == name)
         else {
             eprintln!("{} has no cell named {name}; {} lists them", self.facts.id, protocol::DESCRIBE);
             return ExitCode::from(2);
         };
-        let mut criterion = criterion();
-        let result = self.measure(&mut criterion, cell, seed, Some(self.proof));
-        let (found, code) = match result {
-            Ok(method) => (Outcome::Served(method), ExitCode::SUCCESS),
-            Err(fault) => (Outcome::from(fault), ExitCode::FAILURE),
+        let probe = match probe_from_env() {
+            Ok(probe) => probe,
+            Err(sentence) => {
+                eprintln!("{sentence}");
+                return ExitCode::from(2);
+            }
         };
-        let json = serde_json::to_string(&found).expect("texts are JSON");
-        match files::write_whole(outcome, json.as_bytes()) {
+        let (answer, code) = match self.probed(cell, seed, probe) {
+            Ok(answer) => (answer, ExitCode::SUCCESS),
+            Err(fault) => (Answer::of(Outcome::from(fault)), ExitCode::FAILURE),
+        };
+        let json = serde_json::to_string(&answer).expect("texts and finite numbers are JSON");
+        match files::write_whole(file, json.as_bytes()) {
             Ok(()) => code,
             Err(error) => {
-                eprintln!("{}: {error}", outcome.display());
+                eprintln!("{}: {error}", file.display());
                 ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// One cell by one probe. Criterion writes down its time itself.
+    fn probed(&self, cell: &BoundCell, seed: u64, probe: Probe) -> Result<Answer, Fault> {
+        match probe {
+            Probe::Time => {
+                let served = self.measure(&mut criterion(), cell, seed, Some(self.proof))?;
+                Ok(Answer::of(Outcome::Served(served)))
+            }
+            Probe::Memory => todo!(),
+            Probe::Latency => todo!(),
+            Probe::Instructions => {
+                let (operations, served) = instructions::measure(cell, seed, self.proof)?;
+                Ok(Answer { operations, ..Answer::of(Outcome::Served(served)) })
             }
         }
     }
@@ -231,6 +254,14 @@ fn scope_from_env() -> Result<Scope, String> {
             Err(format!("{}: there is no profile {name:?}; expected one of {names}", protocol::PROFILE))
         }
     }
+}
+
+fn probe_from_env() -> Result<Probe, String> {
+    let Ok(name) = env::var(protocol::PROBE) else { return Ok(Probe::Time) };
+    let names = || Probe::ALL.map(Probe::id).join(", ");
+    Probe::named(&name).ok_or_else(|| {
+        format!("{}: there is no probe {name:?}; expected one of {}", protocol::PROBE, names())
+    })
 }
 
 fn seed_from_env() -> Result<u64, String> {
