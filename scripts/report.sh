@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# The main job: builds everything, measures the quick profile with all probes (under ten minutes
-# after the build), and leaves the
-# comparison site. Its path is the last line.
+# The main job: builds everything, measures the quick profile with all probes (under ten minutes after the build), and
+# leaves the comparison site. Its path is the last line.
 #
 #   scripts/report.sh [SITE_DIR]       default: site
 #

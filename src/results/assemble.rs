@@ -262,8 +262,15 @@ fn control(cells: &[Cell], state: &State) -> Vec<Control> {
         let case = CaseName { workload: cell.place.workload.clone(), params: cell.place.params.clone() };
         let twin = CellName { case, allocator: cell.place.allocator.clone(), twin: true };
         let again = combine::metrics(state.measured.get(&(twin, Probe::Time))?.values());
-        let ratio = paired_ratio(again.get(&Metric::Time)?, cell.metrics.get(&Metric::Time)?)?;
-        Some(Control { place: cell.place.clone(), ratio: ratio.value, interval: ratio.interval })
+        let (first, second) = (cell.metrics.get(&Metric::Time)?, again.get(&Metric::Time)?);
+        let ratio = paired_ratio(second, first)?;
+        let rounds = first.replicates.iter().copied().zip(second.replicates.iter().copied());
+        Some(Control {
+            place: cell.place.clone(),
+            ratio: ratio.value,
+            interval: ratio.interval,
+            rounds: rounds.collect(),
+        })
     };
     cells.iter().filter_map(pair).collect()
 }

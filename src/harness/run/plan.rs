@@ -95,8 +95,8 @@ impl Filter {
 
 /// The cases that the filter leaves, in the order in which the executables name them.
 ///
-/// The first general allocator of each case is measured twice, as if it were two: what differs between the two is what
-/// the machine does to the same code.
+/// The first general allocator of each case (of cases without one, the first that is no control) is measured twice, as if
+/// it were two: what differs between the two is what the machine does to the same code.
 ///
 /// A workload of which no probe that was asked for measures anything is left out.
 pub fn cases(executables: &[Executable], filter: &Filter, wanted: &Effort) -> Vec<PlannedCase> {
@@ -122,10 +122,11 @@ pub fn cases(executables: &[Executable], filter: &Filter, wanted: &Effort) -> Ve
             }
         }
     }
-    let general =
-        |runner: &&Runner| executables[runner.executable].description.allocator.class == Class::General.id();
+    let class = |runner: &Runner| executables[runner.executable].description.allocator.class.as_str();
     for case in cases.iter_mut().filter(|case| case.probes.contains(&Probe::Time)) {
-        if let Some(&first) = case.runners.iter().find(general) {
+        let general = case.runners.iter().find(|runner| class(runner) == Class::General.id());
+        let other = || case.runners.iter().find(|runner| class(runner) != Class::Control.id());
+        if let Some(&first) = general.or_else(other) {
             case.runners.push(Runner { twin: true, ..first });
         }
     }

@@ -112,7 +112,12 @@ fn sample() -> Record {
                 fastest: "system".to_owned(),
                 fastest_ns: 12.0,
             }],
-            control: vec![Control { place: place(64, "system"), ratio: 1.01, interval: Some((0.98, 1.02)) }],
+            control: vec![Control {
+                place: place(64, "system"),
+                ratio: 1.01,
+                interval: Some((0.98, 1.02)),
+                rounds: vec![(10.0, 10.1)],
+            }],
             unprobed: vec![Unprobed {
                 probe: "instructions".to_owned(),
                 allocator: Some("system".to_owned()),
