@@ -3,7 +3,7 @@
 //! | asked | how | answer |
 //! |---|---|---|
 //! | who are you? | [`DESCRIBE`] | a [`Description`] as JSON on stdout |
-//! | is this cell right? | [`VERIFY`] with the case's name | an [`Outcome`] as JSON on stdout |
+//! | is this cell right? | [`VERIFY`] with the case's name | for each case its [`CaseName`], its [`Outcome`] and the counts as [`Findings`](super::findings::Findings), as JSON on stdout |
 //! | measure this cell | [`CELL`] and [`OUTCOME`] in the environment, criterion's own arguments | criterion's files, and an [`Outcome`] in the file that [`OUTCOME`] names |
 //!
 //! An executable that does not answer the first question is somebody's ordinary benchmark and is left alone.

@@ -243,3 +243,47 @@ fn counting_works_while_a_thread_ends() {
     .expect("the thread ends well");
     assert_eq!((tally.snapshot().frees, tally.live_bytes()), (1, 0));
 }
+
+#[test]
+fn every_call_reaches_the_same_entry_point_of_the_wrapped_allocator() {
+    /// Notes what it is asked.
+    struct Noting(std::cell::RefCell<Vec<&'static str>>);
+
+    // SAFETY: every call is the system's allocator's, arguments and answer unchanged.
+    unsafe impl GlobalAlloc for Noting {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            self.0.borrow_mut().push("alloc");
+            // SAFETY: the caller's promise, passed on.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+            self.0.borrow_mut().push("alloc_zeroed");
+            // SAFETY: the caller's promise, passed on.
+            unsafe { System.alloc_zeroed(layout) }
+        }
+
+        unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+            self.0.borrow_mut().push("dealloc");
+            // SAFETY: the caller's promises, passed on.
+            unsafe { System.dealloc(block, layout) };
+        }
+
+        unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+            self.0.borrow_mut().push("realloc");
+            // SAFETY: the caller's promises, passed on.
+            unsafe { System.realloc(block, layout, new_size) }
+        }
+    }
+
+    let counting = Counting::new(Noting(Vec::new().into()));
+    // SAFETY: each block is resized and freed with the layout that it has, once.
+    unsafe {
+        let plain = counting.alloc(layout(8));
+        let zeroed = counting.alloc_zeroed(layout(8));
+        let moved = counting.realloc(plain, layout(8), 16);
+        counting.dealloc(moved, layout(16));
+        counting.dealloc(zeroed, layout(8));
+    }
+    assert_eq!(*counting.inner.0.borrow(), ["alloc", "alloc_zeroed", "realloc", "dealloc", "dealloc"]);
+}
