@@ -102,6 +102,9 @@ impl BoundCell {
     /// Runs the cell twice over with every byte checked; gives back what the second pass asked of the allocator. `usable`
     /// says how many bytes a live block of the allocator can hold.
     ///
+    /// The handle is a reference here, whatever the allocator's own is. Where blocks hold handles (`tree`, the list of lines
+    /// of `strings`) the bytes are those of a scoped allocator: 40 a node, where a global one is asked for 24.
+    ///
     /// # Errors
     /// The first fault.
     pub fn verify(&self, seed: u64, usable: Option<Usable>) -> Result<Findings, Fault> {
