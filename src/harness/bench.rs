@@ -21,11 +21,13 @@ use criterion::{BenchmarkId, Criterion};
 
 use super::binding::{self, Bound, BoundCell, Fault, Proof};
 use super::files;
+use super::findings::Findings;
 use super::matrix::Case;
 use super::probes::instructions;
 use super::protocol::{self, Allocator, Answer, CaseName, Description, Outcome};
 use crate::allocators::contract::{Bulk, Contract, Facts, Known};
 use crate::allocators::global::GlobalSubject;
+use crate::instruments::counting::Usable;
 use crate::workloads::probe::Probe;
 use crate::workloads::shape::{Body, Profile, Scope, WallClock};
 
@@ -105,7 +107,7 @@ impl Bench {
         let arguments: Vec<String> = env::args().skip(1).collect();
         match arguments.first().map(String::as_str) {
             Some(protocol::DESCRIBE) => self.describe(&bound),
-            Some(protocol::VERIFY) => verify(&bound, seed, &arguments[1..]),
+            Some(protocol::VERIFY) => verify(&bound, seed, None, &arguments[1..]),
             _ => match (env::var(protocol::CELL), env::var_os(protocol::OUTCOME)) {
                 (Ok(cell), Some(outcome)) => self.measure_one(&bound, seed, &cell, outcome.as_ref()),
                 _ => self.measure_all(&bound, seed),
@@ -273,21 +275,22 @@ fn seed_from_env() -> Result<u64, String> {
     }
 }
 
-fn verify(bound: &Bound, seed: u64, names: &[String]) -> ExitCode {
+fn verify(bound: &Bound, seed: u64, usable: Option<Usable>, names: &[String]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for cell in &bound.cells {
         let name = CaseName::from(&cell.case);
         if !names.is_empty() && !names.contains(&name.to_string()) {
             continue;
         }
-        let outcome = match cell.verify(seed) {
-            Ok(()) => Outcome::Served(None),
+        let (outcome, findings) = match cell.verify(seed, usable) {
+            Ok(findings) => (Outcome::Served(None), findings),
             Err(fault) => {
                 code = ExitCode::FAILURE;
-                Outcome::from(fault)
+                (Outcome::from(fault), Findings::default())
             }
         };
-        println!("{}", serde_json::to_string(&(name, outcome)).expect("texts and numbers are JSON"));
+        let json = serde_json::to_string(&(name, outcome, findings)).expect("texts and numbers are JSON");
+        println!("{json}");
     }
     code
 }

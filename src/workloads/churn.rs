@@ -7,7 +7,7 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -80,6 +80,10 @@ impl Shape for Churn {
             pass_bytes: self.sizes.budget(self.live + PASS),
             threads: 1,
         }
+    }
+
+    fn declared(&self) -> Option<Declared> {
+        Some(Declared::pairs(PASS))
     }
 }
 
@@ -156,11 +160,13 @@ impl<H: Heap, M: Mode> Body for LiveSet<'_, H, M> {
         let steps = self.steps.chunks_exact(PASS).nth(self.next).expect("the table is not empty");
         self.next = (self.next + 1) % (self.steps.len() / PASS);
         timed(clock, PASS, || {
+            self.mode.begin();
             for step in steps {
                 let slot = &mut self.slots[step.slot as usize];
                 // SAFETY: every slot holds a live block; this one is overwritten in the next line.
                 unsafe { slot.free(handle, self.mode) };
                 *slot = Slot::take(handle, step.size, self.mode);
+                self.mode.step();
             }
         })
     }
