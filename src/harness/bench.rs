@@ -21,6 +21,7 @@ use criterion::{BenchmarkId, Criterion};
 
 use super::binding::{self, Bound, BoundCell, Fault, Proof};
 use super::files;
+use super::hooks::{Hooks, Statistics};
 use super::matrix::Case;
 use super::protocol::{self, Allocator, CaseName, Description, Outcome};
 use crate::allocators::contract::{Bulk, Contract, Facts, Known};
@@ -34,6 +35,7 @@ pub struct Bench {
     bind: fn(Contract, Scope) -> Bound,
     proof: Proof,
     library: Option<fn() -> String>,
+    hooks: Hooks,
 }
 
 /// The executable's `#[global_allocator]`, which must be `claimed`: every process proves it.
@@ -44,11 +46,12 @@ pub fn general(facts: &'static Facts, claimed: &'static (dyn GlobalAlloc + Sync)
         bind: binding::one_by_one_shared::<GlobalSubject>,
         proof: Proof::Reallocation { claimed, owns: None },
         library: None,
+        hooks: Hooks::default(),
     }
 }
 
 fn scoped(facts: &'static Facts, contract: Contract, bind: fn(Contract, Scope) -> Bound) -> Bench {
-    Bench { facts, contract, bind, proof: Proof::Ownership, library: None }
+    Bench { facts, contract, bind, proof: Proof::Ownership, library: None, hooks: Hooks::default() }
 }
 
 /// Blocks of one size, on one thread.
@@ -86,6 +89,32 @@ impl Bench {
             *owns = Some(ask);
         }
         self
+    }
+
+    /// How to make the allocator give back to the operating system what it can.
+    #[must_use]
+    pub fn purging(mut self, purge: fn()) -> Self {
+        self.hooks.purge = Some(purge);
+        self
+    }
+
+    /// How to ask the allocator what it holds: names as its library spells them, in bytes.
+    #[must_use]
+    pub fn reporting(mut self, statistics: Statistics) -> Self {
+        self.hooks.statistics = Some(statistics);
+        self
+    }
+
+    /// How to ask the allocator how many bytes a live block of its own can hold.
+    #[must_use]
+    pub fn usable(mut self, usable: fn(NonNull<u8>) -> usize) -> Self {
+        self.hooks.usable = Some(usable);
+        self
+    }
+
+    /// What the allocator can be asked.
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     /// Does what the command line asks: describe, verify, or measure as criterion does.

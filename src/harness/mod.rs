@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`hooks`] | what an allocator can be asked beyond allocating |
 //! | [`metric`] | the metrics with unit, direction and noise class |
 //! | [`findings`] | what one process of a probe found |
 //! | [`matrix`] | which case fits which allocator, and why not |
@@ -20,6 +21,7 @@ pub mod binding;
 pub mod criterion_files;
 pub mod files;
 pub mod findings;
+pub mod hooks;
 pub mod machine;
 pub mod matrix;
 pub mod metric;

@@ -1,1 +1,3 @@
 //! What is measured inside a bench executable beside criterion's time: one file for each probe.
+
+pub mod memory;
