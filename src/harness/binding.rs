@@ -13,7 +13,7 @@ use super::provenance;
 use crate::allocators::contract::{Bulk, Contract, Demand, Subject};
 use crate::instruments::checked::Checked;
 use crate::workloads::heap::{Heap, Individually, Refused, Together, take};
-use crate::workloads::mode::{Pattern, Touch, WrongResult};
+use crate::workloads::mode::{Mode, Pattern, Touch, WrongResult};
 use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape, WallClock};
 use crate::workloads::sizes::Sizes;
 use crate::workloads::{self, Visitor};
@@ -68,7 +68,7 @@ pub struct Bound {
     pub absent: Vec<(Case, String)>,
 }
 
-/// Called when a workload has drained while its heap is still there. What it gets takes a few small blocks and frees them.
+/// Called when a workload has drained while its heap is still there. What it gets takes a few blocks and frees them.
 pub type AtRest<'a> = &'a mut dyn FnMut(&dyn Fn());
 
 /// Runs one cell: the seed, who drives the passes, who looks when it is drained; gives back how it was seen who served.
@@ -276,14 +276,19 @@ where
     }
 }
 
-/// Sizes of the blocks of light use: as a program that waits for work allocates them, a log line or a timer at a time.
-const LIGHT: [usize; 8] = [16, 24, 32, 64, 128, 256, 512, 1024];
+/// Sizes of the blocks of light use: a timer, a log line, a buffer to read into, as a program needs them that waits for
+/// work. The buffer is larger than what threads' caches hold (jemalloc's up to 32 KiB): requests that all end there would
+/// not reach the part of an allocator that gives memory back.
+const LIGHT: [usize; 8] = [16, 24, 32, 64, 128, 256, 1024, 64 << 10];
 
-/// Takes a few small blocks and frees them: of the sizes of [`LIGHT`], or of the one layout that the heap is for.
+/// Takes a few blocks and frees them: of the sizes of [`LIGHT`], or of the one layout that the heap is for.
 fn use_lightly(heap: &impl Heap, one: Option<Layout>) {
     let taken = LIGHT.map(|size| {
         let layout = one.unwrap_or(Sizes::layout(size));
-        (take(heap.handle(), layout), layout)
+        let block = take(heap.handle(), layout);
+        // SAFETY: the block has the layout's bytes and is ours.
+        unsafe { Touch.fill(block, layout.size()) };
+        (block, layout)
     });
     for (block, layout) in taken {
         // SAFETY: allocated just now through a handle of this heap with this layout, and freed once.

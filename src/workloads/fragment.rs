@@ -90,6 +90,21 @@ fn every_other_last(slots: &mut [u32]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allocators::global::GlobalSubject;
+    use crate::instruments::checked::Checked;
+    use crate::workloads::heap::Individually;
+    use crate::workloads::mode::Pattern;
+    use crate::workloads::shape::WallClock;
+
+    #[test]
+    fn every_block_is_whole_and_freed_once() {
+        let mut heap = Individually(Checked::new(GlobalSubject));
+        let mut mode = Pattern::new();
+        Fragment { peak: 1 << 20 }.open(&mut heap, &mut mode, 1, &mut |body| {
+            body.pass(&WallClock::new());
+        });
+        assert_eq!((heap.0.fault(), mode.fault(), heap.0.live_blocks()), (None, None, 0));
+    }
 
     #[test]
     fn every_other_block_goes_in_the_order_of_taking() {

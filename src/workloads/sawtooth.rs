@@ -84,8 +84,9 @@ mod tests {
 
     use super::*;
     use crate::allocators::global::GlobalSubject;
+    use crate::instruments::checked::Checked;
     use crate::workloads::heap::Individually;
-    use crate::workloads::mode::Touch;
+    use crate::workloads::mode::Pattern;
     use crate::workloads::shape::{Clock, Pass};
 
     /// Writes the checkpoints down.
@@ -106,9 +107,11 @@ mod tests {
     fn three_teeth_reach_the_peak_and_drain_to_a_tenth_and_then_to_nothing() {
         let (notes, pass) = (Notes::default(), RefCell::new(None));
         let shape = Sawtooth { peak: 2 << 20 };
-        shape.open(&mut Individually(GlobalSubject), &mut Touch, 1, &mut |body| {
+        let (mut heap, mut mode) = (Individually(Checked::new(GlobalSubject)), Pattern::new());
+        shape.open(&mut heap, &mut mode, 1, &mut |body| {
             pass.replace(Some(body.pass(&notes)));
         });
+        assert_eq!((heap.0.fault(), mode.fault(), heap.0.live_blocks()), (None, None, 0));
         let seen = notes.0.into_inner().unwrap();
         let near = |bytes: u64, part: f64| (bytes as f64 / shape.peak as f64 - part).abs() < 0.08;
         assert_eq!(seen.len(), 21);

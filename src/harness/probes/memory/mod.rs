@@ -2,6 +2,8 @@
 //!
 //! One pass in a process of its own. All bytes are net of the process as it was before the allocator's subject was built:
 //! code, stacks, and what the allocator keeps for itself from its start on are not counted; nor are the harness's tables.
+//! So work of less than a few MiB may show nothing on an allocator whose first pages came in one stroke, as a huge page of
+//! 2 MiB: they were there before.
 //!
 //! | file | what |
 //! |---|---|
@@ -77,10 +79,23 @@ pub fn measure(
     profile: Profile,
     hooks: &Hooks,
 ) -> Result<(Findings, Option<String>), Fault> {
+    measure_with(cell, seed, proof, Rest::of(cell.case.workload.family, profile), hooks)
+}
+
+/// As [`measure`], with a rest of any length.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_with(
+    cell: &BoundCell,
+    seed: u64,
+    proof: Option<Proof>,
+    rest: Rest,
+    hooks: &Hooks,
+) -> Result<(Findings, Option<String>), Fault> {
     available().map_err(Fault::Crash)?;
     let unreadable = |error: io::Error| Fault::Crash(format!("memory could not be read: {error}"));
     let observer = Observer::begin(hooks.statistics).map_err(unreadable)?;
-    let rest = Rest::of(cell.case.workload.family, profile);
     let (mut work, mut retained) = (None, None);
     let proof = cell.measure_and_rest(
         seed,
