@@ -10,7 +10,7 @@ use super::sizes::Sizes;
 use crate::allocators::contract::Demand;
 use crate::stats::random::Random;
 
-/// [`TEETH`] times up to `peak` bytes and down to a tenth of the blocks, at last to none.
+/// Three times up to `peak` bytes and down to a tenth of the blocks, at last to none.
 #[derive(Clone, Copy, Debug)]
 pub struct Sawtooth {
     peak: usize,

@@ -82,7 +82,7 @@ pub fn measure(
     measure_with(cell, seed, proof, Rest::of(cell.case.workload.family, profile), hooks)
 }
 
-/// As [`measure`], with a rest of any length.
+/// As [`measure`], with a rest of any length, for tests: the phases are named after the usual one.
 ///
 /// # Errors
 /// As [`measure`].
@@ -133,8 +133,11 @@ fn look_at_rest(
         thread::sleep(time);
         idle = Some(observer.rest("idle 12 s")?);
         let start = Instant::now();
-        while start.elapsed() < time {
+        loop {
             use_lightly();
+            if start.elapsed() >= time {
+                break;
+            }
             thread::sleep(Duration::from_millis(1));
         }
         light = Some(observer.rest("light use 12 s")?);
