@@ -1,17 +1,24 @@
 //! Every workload on jemalloc: `cargo bench --bench jemalloc`.
 
+use std::ffi::CStr;
 use std::process::ExitCode;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use allocmark::allocators::jemalloc::FACTS;
 use allocmark::harness::bench;
-use tikv_jemalloc_ctl::{config, version};
+use tikv_jemalloc_ctl::{config, epoch, stats, version};
 
 #[global_allocator]
 static GLOBAL: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    bench::general(&FACTS, &GLOBAL).library(library).asking(owns).main()
+    bench::general(&FACTS, &GLOBAL)
+        .library(library)
+        .asking(owns)
+        .purging(purge)
+        .reporting(statistics)
+        .usable(usable)
+        .main()
 }
 
 /// What the C library says of itself.
@@ -38,4 +45,42 @@ fn owns(block: NonNull<u8>) -> bool {
         )
     };
     refused == 0
+}
+
+/// Gives back this thread's cached blocks to the arenas, and every unused page of the arenas to the operating system.
+fn purge() {
+    // 4096 is MALLCTL_ARENAS_ALL of jemalloc's header: the number that stands for all arenas.
+    for order in [c"thread.tcache.flush", c"arena.4096.purge"] {
+        command(order);
+    }
+}
+
+/// Carries out an order that neither reads nor writes a value. Refused is what has nothing to act on, as the flush of a
+/// thread without a cache.
+fn command(order: &CStr) {
+    // SAFETY: the name ends in 0; both orders take no value, which null pointers and a length of 0 say.
+    unsafe {
+        tikv_jemalloc_sys::mallctl(order.as_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), 0);
+    }
+}
+
+/// What jemalloc says of itself, by its names. The numbers are those of the last epoch, so a new one is begun.
+fn statistics() -> Vec<(&'static str, u64)> {
+    if epoch::advance().is_err() {
+        return Vec::new();
+    }
+    let said = [
+        ("stats.allocated", stats::allocated::read()),
+        ("stats.active", stats::active::read()),
+        ("stats.resident", stats::resident::read()),
+        ("stats.retained", stats::retained::read()),
+        ("stats.mapped", stats::mapped::read()),
+    ];
+    said.into_iter().filter_map(|(name, bytes)| Some((name, bytes.ok()? as u64))).collect()
+}
+
+/// What a live block can hold.
+fn usable(block: NonNull<u8>) -> usize {
+    // SAFETY: the caller has a live block of this allocator.
+    unsafe { tikv_jemalloc_sys::malloc_usable_size(block.as_ptr().cast()) }
 }

@@ -9,5 +9,15 @@ use allocmark::harness::bench;
 static GLOBAL: allocmark::allocators::slab::Slab = allocmark::allocators::slab::Slab::new();
 
 fn main() -> ExitCode {
-    bench::general(&FACTS, &GLOBAL).asking(|block| GLOBAL.owns(block)).main()
+    bench::general(&FACTS, &GLOBAL)
+        .asking(|block| GLOBAL.owns(block))
+        .purging(|| GLOBAL.trim())
+        .reporting(statistics)
+        .main()
+}
+
+/// What slab says of itself.
+fn statistics() -> Vec<(&'static str, u64)> {
+    let said = GLOBAL.statistics();
+    vec![("mapped_bytes", said.mapped_bytes as u64), ("live_bytes", said.live_bytes() as u64)]
 }

@@ -3,11 +3,51 @@
 use std::process::ExitCode;
 
 use allocmark::allocators::system::FACTS;
-use allocmark::harness::bench;
+use allocmark::harness::bench::{self, Bench};
 
 #[global_allocator]
 static GLOBAL: std::alloc::System = std::alloc::System;
 
 fn main() -> ExitCode {
-    bench::general(&FACTS, &GLOBAL).main()
+    asked(bench::general(&FACTS, &GLOBAL)).main()
+}
+
+/// Other platforms' malloc is not asked: each has another way, or none.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn asked(bench: Bench) -> Bench {
+    bench
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn asked(bench: Bench) -> Bench {
+    bench.purging(glibc::purge).reporting(glibc::statistics).usable(glibc::usable)
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod glibc {
+    use std::ptr::NonNull;
+
+    /// Gives back the free pages of every arena.
+    pub(crate) fn purge() {
+        // SAFETY: the function has no preconditions.
+        unsafe { libc::malloc_trim(0) };
+    }
+
+    /// What `mallinfo2` says, by its names: the heaps, the mappings, and what of the heaps is in use or free.
+    pub(crate) fn statistics() -> Vec<(&'static str, u64)> {
+        // SAFETY: the function has no preconditions.
+        let said = unsafe { libc::mallinfo2() };
+        vec![
+            ("arena", said.arena as u64),
+            ("hblkhd", said.hblkhd as u64),
+            ("uordblks", said.uordblks as u64),
+            ("fordblks", said.fordblks as u64),
+        ]
+    }
+
+    /// What a live block can hold.
+    pub(crate) fn usable(block: NonNull<u8>) -> usize {
+        // SAFETY: the caller has a live block of this allocator.
+        unsafe { libc::malloc_usable_size(block.as_ptr().cast()) }
+    }
 }

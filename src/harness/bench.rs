@@ -22,8 +22,9 @@ use criterion::{BenchmarkId, Criterion};
 use super::binding::{self, Bound, BoundCell, Fault, Proof};
 use super::files;
 use super::findings::Findings;
+use super::hooks::{Hooks, Statistics};
 use super::matrix::Case;
-use super::probes::instructions;
+use super::probes::{instructions, memory};
 use super::protocol::{self, Allocator, Answer, CaseName, Description, Outcome};
 use crate::allocators::contract::{Bulk, Contract, Facts, Known};
 use crate::allocators::global::GlobalSubject;
@@ -38,6 +39,7 @@ pub struct Bench {
     bind: fn(Contract, Scope) -> Bound,
     proof: Proof,
     library: Option<fn() -> String>,
+    hooks: Hooks,
 }
 
 /// The executable's `#[global_allocator]`, which must be `claimed`: every process proves it.
@@ -48,11 +50,12 @@ pub fn general(facts: &'static Facts, claimed: &'static (dyn GlobalAlloc + Sync)
         bind: binding::one_by_one_shared::<GlobalSubject>,
         proof: Proof::Reallocation { claimed, owns: None },
         library: None,
+        hooks: Hooks::default(),
     }
 }
 
 fn scoped(facts: &'static Facts, contract: Contract, bind: fn(Contract, Scope) -> Bound) -> Bench {
-    Bench { facts, contract, bind, proof: Proof::Ownership, library: None }
+    Bench { facts, contract, bind, proof: Proof::Ownership, library: None, hooks: Hooks::default() }
 }
 
 /// Blocks of one size, on one thread.
@@ -92,6 +95,32 @@ impl Bench {
         self
     }
 
+    /// How to make the allocator give back to the operating system what it can.
+    #[must_use]
+    pub fn purging(mut self, purge: fn()) -> Self {
+        self.hooks.purge = Some(purge);
+        self
+    }
+
+    /// How to ask the allocator what it holds: names as its library spells them, in bytes.
+    #[must_use]
+    pub fn reporting(mut self, statistics: Statistics) -> Self {
+        self.hooks.statistics = Some(statistics);
+        self
+    }
+
+    /// How to ask the allocator how many bytes a live block of its own can hold.
+    #[must_use]
+    pub fn usable(mut self, usable: fn(NonNull<u8>) -> usize) -> Self {
+        self.hooks.usable = Some(usable);
+        self
+    }
+
+    /// What the allocator can be asked.
+    pub fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
     /// Does what the command line asks: describe, verify, or measure as criterion does.
     ///
     /// The profile comes from `ALLOCMARK_PROFILE` (`standard` if unset), the seed from `ALLOCMARK_SEED` (1 if unset).
@@ -107,9 +136,11 @@ impl Bench {
         let arguments: Vec<String> = env::args().skip(1).collect();
         match arguments.first().map(String::as_str) {
             Some(protocol::DESCRIBE) => self.describe(&bound),
-            Some(protocol::VERIFY) => verify(&bound, seed, None, &arguments[1..]),
+            Some(protocol::VERIFY) => verify(&bound, seed, self.hooks.usable, &arguments[1..]),
             _ => match (env::var(protocol::CELL), env::var_os(protocol::OUTCOME)) {
-                (Ok(cell), Some(outcome)) => self.measure_one(&bound, seed, &cell, outcome.as_ref()),
+                (Ok(cell), Some(outcome)) => {
+                    self.measure_one(&bound, seed, scope.profile, &cell, outcome.as_ref())
+                }
                 _ => self.measure_all(&bound, seed),
             },
         }
@@ -131,7 +162,14 @@ impl Bench {
     }
 
     /// For the driver: one cell by one probe, its answer in a file.
-    fn measure_one(&self, bound: &Bound, seed: u64, name: &str, file: &std::path::Path) -> ExitCode {
+    fn measure_one(
+        &self,
+        bound: &Bound,
+        seed: u64,
+        profile: Profile,
+        name: &str,
+        file: &std::path::Path,
+    ) -> ExitCode {
         let Some(cell) = bound.cells.iter().find(|cell| CaseName::from(&cell.case).to_string() == name)
         else {
             eprintln!("{} has no cell named {name}; {} lists them", self.facts.id, protocol::DESCRIBE);
@@ -144,7 +182,7 @@ impl Bench {
                 return ExitCode::from(2);
             }
         };
-        let (answer, code) = match self.probed(cell, seed, probe) {
+        let (answer, code) = match self.probed(cell, seed, probe, profile) {
             Ok(answer) => (answer, ExitCode::SUCCESS),
             Err(fault) => (Answer::of(Outcome::from(fault)), ExitCode::FAILURE),
         };
@@ -159,13 +197,19 @@ impl Bench {
     }
 
     /// One cell by one probe. Criterion writes down its time itself.
-    fn probed(&self, cell: &BoundCell, seed: u64, probe: Probe) -> Result<Answer, Fault> {
+    fn probed(&self, cell: &BoundCell, seed: u64, probe: Probe, profile: Profile) -> Result<Answer, Fault> {
         match probe {
             Probe::Time => {
                 let served = self.measure(&mut criterion(), cell, seed, Some(self.proof))?;
                 Ok(Answer::of(Outcome::Served(served)))
             }
-            Probe::Memory => todo!(),
+            Probe::Memory => {
+                if let Err(reason) = memory::available() {
+                    return Ok(Answer { unprobed: Some(reason), ..Answer::of(Outcome::Served(None)) });
+                }
+                let (findings, served) = memory::measure(cell, seed, Some(self.proof), profile, &self.hooks)?;
+                Ok(Answer { findings, ..Answer::of(Outcome::Served(served)) })
+            }
             Probe::Latency => todo!(),
             Probe::Instructions => {
                 let (operations, served) = instructions::measure(cell, seed, self.proof)?;
@@ -184,7 +228,8 @@ impl Bench {
         let proof = matches!(self.proof, Proof::Ownership).then_some(self.proof);
         let mut criterion = criterion();
         let mut faults = 0;
-        for cell in &bound.cells {
+        let timed = |cell: &&BoundCell| cell.case.workload.probes.contains(&Probe::Time);
+        for cell in bound.cells.iter().filter(timed) {
             if let Err(fault) = self.measure(&mut criterion, cell, seed, proof) {
                 eprintln!("{} on {}: {fault}", CaseName::from(&cell.case), self.facts.id);
                 faults += 1;

@@ -1,5 +1,6 @@
 //! Binds an allocator to every workload that fits it: typed code on one side, erased cells on the other.
 
+use std::alloc::Layout;
 use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,9 +17,10 @@ use super::provenance;
 use crate::allocators::contract::{Bulk, Contract, Demand, Subject};
 use crate::instruments::checked::Checked;
 use crate::instruments::counting::{Counting, Tally, Usable};
-use crate::workloads::heap::{Heap, Individually, Refused, Together};
-use crate::workloads::mode::{Pattern, Touch, WrongResult};
+use crate::workloads::heap::{Heap, Individually, Refused, Together, take};
+use crate::workloads::mode::{Mode, Pattern, Touch, WrongResult};
 use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape};
+use crate::workloads::sizes::Sizes;
 use crate::workloads::{self, Visitor};
 
 /// How a cell went wrong.
@@ -71,8 +73,11 @@ pub struct Bound {
     pub absent: Vec<(Case, String)>,
 }
 
-/// Runs one cell: the seed, who drives the passes; gives back how it was seen who served.
-type Measure = Box<dyn Fn(u64, Drive<'_>, Option<Proof>) -> Result<Option<String>, Fault>>;
+/// Called when a workload has drained while its heap is still there. What it gets takes a few blocks and frees them.
+pub type AtRest<'a> = &'a mut dyn FnMut(&dyn Fn());
+
+/// Runs one cell: the seed, who drives the passes, who looks when it is drained; gives back how it was seen who served.
+type Measure = Box<dyn Fn(u64, Drive<'_>, AtRest<'_>, Option<Proof>) -> Result<Option<String>, Fault>>;
 
 /// Runs one cell with every byte checked: the seed, and how to ask for a block's usable size.
 type Verify = Box<dyn Fn(u64, Option<Usable>) -> Result<Findings, Fault>>;
@@ -96,7 +101,21 @@ impl BoundCell {
         proof: Option<Proof>,
         drive: Drive<'_>,
     ) -> Result<Option<String>, Fault> {
-        (self.measure)(seed, drive, proof)
+        (self.measure)(seed, drive, &mut |_| (), proof)
+    }
+
+    /// As [`measure`](Self::measure); `at_rest` is called between the drained workload and the proof.
+    ///
+    /// # Errors
+    /// What went wrong, a panic of the workload included.
+    pub fn measure_and_rest(
+        &self,
+        seed: u64,
+        proof: Option<Proof>,
+        drive: Drive<'_>,
+        at_rest: AtRest<'_>,
+    ) -> Result<Option<String>, Fault> {
+        (self.measure)(seed, drive, at_rest, proof)
     }
 
     /// Runs the cell twice over with every byte checked; gives back what the second pass asked of the allocator. `usable`
@@ -226,8 +245,10 @@ impl<F: Form> Serial<F> {
             let verified = Rc::clone(&shape);
             self.bound.cells.push(BoundCell {
                 case,
-                measure: Box::new(move |seed, drive, proof| {
-                    measured::<F>(&demand, proof, |heap| measured_on(&shape, heap, &mut Touch, seed, drive))
+                measure: Box::new(move |seed, drive, at_rest, proof| {
+                    measured::<F>(&demand, proof, at_rest, |heap| {
+                        measured_on(&shape, heap, &mut Touch, seed, drive)
+                    })
                 }),
                 verify: Box::new(move |seed, usable| {
                     verified_run::<F>(&demand, usable, |heap, mode, drive| {
@@ -272,16 +293,38 @@ where
     }
 }
 
-/// Builds the heap, runs `open` on it, and proves who served.
+/// Sizes of the blocks of light use: a timer, a log line, a buffer to read into, as a program needs them that waits for
+/// work. The buffer is larger than what threads' caches hold (jemalloc's up to 32 KiB): requests that all end there would
+/// not reach the part of an allocator that gives memory back.
+const LIGHT: [usize; 8] = [16, 24, 32, 64, 128, 256, 1024, 64 << 10];
+
+/// Takes a few blocks and frees them: of the sizes of [`LIGHT`], or of the one layout that the heap is for.
+fn use_lightly(heap: &impl Heap, one: Option<Layout>) {
+    let taken = LIGHT.map(|size| {
+        let layout = one.unwrap_or(Sizes::layout(size));
+        let block = take(heap.handle(), layout);
+        // SAFETY: the block has the layout's bytes and is ours.
+        unsafe { Touch.fill(block, layout.size()) };
+        (block, layout)
+    });
+    for (block, layout) in taken {
+        // SAFETY: allocated just now through a handle of this heap with this layout, and freed once.
+        unsafe { heap.handle().deallocate(block, layout) };
+    }
+}
+
+/// Builds the heap, runs `open` on it, lets `at_rest` look, and proves who served.
 fn measured<F: Form>(
     demand: &Demand,
     proof: Option<Proof>,
+    at_rest: AtRest<'_>,
     open: impl FnOnce(&mut F::Plain),
 ) -> Result<Option<String>, Fault> {
     guarded(|| {
         let mut heap = F::plain(F::Subject::for_demand(demand).map_err(|error| unbuilt(demand, error))?);
         open(&mut heap);
         heap.reset();
+        at_rest(&|| use_lightly(&heap, demand.block));
         let Some(proof) = proof else { return Ok(None) };
         match proof {
             Proof::Reallocation { .. } => proof.of_global(),
@@ -340,7 +383,7 @@ fn guarded<R>(work: impl FnOnce() -> Result<R, Fault>) -> Result<R, Fault> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(Fault::of_panic(payload.as_ref())))
 }
 
-fn refused(layout: std::alloc::Layout) -> Fault {
+fn refused(layout: Layout) -> Fault {
     Fault::OutOfMemory(format!("refused {} bytes aligned to {}", layout.size(), layout.align()))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | [`hooks`] | what an allocator can be asked beyond allocating |
 //! | [`metric`] | the metrics with unit, direction and noise class |
 //! | [`findings`] | what one process of a probe found |
 //! | [`counts`] | what a pass asks of an allocator, counted inside its clock |
@@ -22,6 +23,7 @@ pub mod counts;
 pub mod criterion_files;
 pub mod files;
 pub mod findings;
+pub mod hooks;
 pub mod machine;
 pub mod matrix;
 pub mod metric;

@@ -150,12 +150,15 @@ pub struct Answer {
     /// Operations done while somebody else counted: instructions are counted from outside.
     #[serde(default)]
     pub operations: u64,
+    /// Why this probe cannot measure here, which says nothing of the allocator.
+    #[serde(default)]
+    pub unprobed: Option<String>,
 }
 
 impl Answer {
     /// An outcome without numbers.
     pub fn of(outcome: Outcome) -> Self {
-        Self { outcome, findings: Findings::default(), operations: 0 }
+        Self { outcome, findings: Findings::default(), operations: 0, unprobed: None }
     }
 }
 

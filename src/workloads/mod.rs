@@ -13,6 +13,7 @@
 //! | [`slot`] | taking a block and giving it back |
 //! | [`table`] | tables made before the clock, outside the allocator under test |
 //! | [`sizes`] | distributions of block sizes |
+//! | [`program`] | takes and frees drawn beforehand, with moments to look at memory |
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
 //! | [`text`] | a small text type over any allocator |
 //!
@@ -22,6 +23,7 @@ pub mod batch;
 pub mod bulk;
 pub mod churn;
 pub mod fixed_size;
+pub mod fragment;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
@@ -30,7 +32,9 @@ pub mod mode;
 pub mod pair;
 pub mod params;
 pub mod probe;
+pub mod program;
 pub mod queue;
+pub mod sawtooth;
 pub mod shape;
 pub mod sizes;
 pub mod slot;
@@ -63,4 +67,6 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<handoff::Handoff>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
+    visitor.one_thread::<fragment::Fragment>();
+    visitor.one_thread::<sawtooth::Sawtooth>();
 }

@@ -2,8 +2,24 @@
 
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::allocators::pages;
+
+/// Bytes in the tables of the process.
+static MAPPED: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes of memory in the tables of the process, all of them resident: what is the harness's own of what a process
+/// occupies.
+pub fn mapped_bytes() -> usize {
+    // Relaxed: a count; nobody reads anything else on the strength of it.
+    MAPPED.load(Ordering::Relaxed)
+}
+
+/// What the kernel gives for `bytes`: whole pages.
+fn in_pages(bytes: usize) -> usize {
+    bytes.next_multiple_of(pages::page_size())
+}
 
 /// A fixed slice straight from the operating system, every page touched.
 ///
@@ -34,6 +50,7 @@ impl<T: Copy> Table<T> {
             // SAFETY: `index < length`, and the mapping holds `length` elements at an address aligned to a page.
             unsafe { start.add(index).write(element(index)) };
         }
+        MAPPED.fetch_add(in_pages(bytes), Ordering::Relaxed);
         Self { start, length, bytes }
     }
 }
@@ -67,6 +84,7 @@ impl<T: Copy> Drop for Table<T> {
             // SAFETY: the mapping came from `pages::map` with this size, elements need no drop (`T: Copy`), and no
             // borrow of the table outlives it.
             unsafe { pages::unmap(self.start.cast(), self.bytes) };
+            MAPPED.fetch_sub(in_pages(self.bytes), Ordering::Relaxed);
         }
     }
 }

@@ -158,7 +158,10 @@ impl Executor for Processes<'_> {
         }
         let finished = self.run(command, runner, limit)?;
         let answer = self.answer(&outcome)?;
-        let Some(Answer { outcome: Outcome::Served(served), findings, operations }) =
+        if let Some(Answer { unprobed: Some(reason), .. }) = answer {
+            return Ok(Measured::Unprobed(reason));
+        }
+        let Some(Answer { outcome: Outcome::Served(served), findings, operations, .. }) =
             answer.clone().filter(|_| finished.ended == Ended::Well)
         else {
             return Ok(match answer {
