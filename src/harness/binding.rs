@@ -6,20 +6,19 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
-use super::counts::{self, CountingClock};
+use super::counts::{self, slim::Slim};
 use super::findings::Findings;
 use super::matrix::{self, Case};
 use super::provenance;
 use crate::allocators::contract::{Bulk, Contract, Demand, Subject};
 use crate::instruments::checked::Checked;
-use crate::instruments::counting::{Counting, Tally, Usable};
+use crate::instruments::counting::Usable;
 use crate::workloads::heap::{Heap, Individually, Refused, Together, take};
 use crate::workloads::mode::{Mode, Pattern, Touch, WrongResult};
-use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape};
+use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape, WallClock};
 use crate::workloads::sizes::Sizes;
 use crate::workloads::{self, Visitor};
 
@@ -118,11 +117,8 @@ impl BoundCell {
         (self.measure)(seed, drive, at_rest, proof)
     }
 
-    /// Runs the cell twice over with every byte checked; gives back what the second pass asked of the allocator. `usable`
-    /// says how many bytes a live block of the allocator can hold.
-    ///
-    /// The handle is a reference here, whatever the allocator's own is. Where blocks hold handles (`tree`, the list of lines
-    /// of `strings`) the bytes are those of a scoped allocator: 40 a node, where a global one is asked for 24.
+    /// Runs the cell twice over with every byte checked, then twice over with every call counted; gives back what the last
+    /// pass asked of the allocator. `usable` says how many bytes a live block of the allocator can hold.
     ///
     /// # Errors
     /// The first fault.
@@ -131,19 +127,18 @@ impl BoundCell {
     }
 }
 
-/// What a cell is verified on. The tally is read while the workload has the rest.
-type Watched<S> = Checked<Counting<S, Arc<Tally>>>;
-
 /// How an allocator releases: which heap it is measured on, and which one it is verified on.
 trait Form: 'static {
     type Subject: Subject;
     type Plain: Heap;
     type Watched: Heap;
+    type Counted: Heap;
 
     fn plain(subject: Self::Subject) -> Self::Plain;
-    fn watched(subject: Watched<Self::Subject>) -> Self::Watched;
+    fn watched(subject: Checked<Self::Subject>) -> Self::Watched;
     fn subject(plain: &Self::Plain) -> &Self::Subject;
-    fn checker(watched: &Self::Watched) -> &Watched<Self::Subject>;
+    fn counted(subject: Slim<Self::Subject>) -> Self::Counted;
+    fn checker(watched: &Self::Watched) -> &Checked<Self::Subject>;
 }
 
 struct OneByOne<S>(PhantomData<S>);
@@ -152,13 +147,18 @@ struct AllTogether<S>(PhantomData<S>);
 impl<S: Subject + 'static> Form for OneByOne<S> {
     type Subject = S;
     type Plain = Individually<S>;
-    type Watched = Individually<Watched<S>>;
+    type Watched = Individually<Checked<S>>;
+    type Counted = Individually<Slim<S>>;
 
     fn plain(subject: S) -> Self::Plain {
         Individually(subject)
     }
 
-    fn watched(subject: Watched<S>) -> Self::Watched {
+    fn watched(subject: Checked<S>) -> Self::Watched {
+        Individually(subject)
+    }
+
+    fn counted(subject: Slim<S>) -> Self::Counted {
         Individually(subject)
     }
 
@@ -166,7 +166,7 @@ impl<S: Subject + 'static> Form for OneByOne<S> {
         &plain.0
     }
 
-    fn checker(watched: &Self::Watched) -> &Watched<S> {
+    fn checker(watched: &Self::Watched) -> &Checked<S> {
         &watched.0
     }
 }
@@ -174,13 +174,18 @@ impl<S: Subject + 'static> Form for OneByOne<S> {
 impl<S: Bulk + 'static> Form for AllTogether<S> {
     type Subject = S;
     type Plain = Together<S>;
-    type Watched = Together<Watched<S>>;
+    type Watched = Together<Checked<S>>;
+    type Counted = Together<Slim<S>>;
 
     fn plain(subject: S) -> Self::Plain {
         Together(subject)
     }
 
-    fn watched(subject: Watched<S>) -> Self::Watched {
+    fn watched(subject: Checked<S>) -> Self::Watched {
+        Together(subject)
+    }
+
+    fn counted(subject: Slim<S>) -> Self::Counted {
         Together(subject)
     }
 
@@ -188,7 +193,7 @@ impl<S: Bulk + 'static> Form for AllTogether<S> {
         &plain.0
     }
 
-    fn checker(watched: &Self::Watched) -> &Watched<S> {
+    fn checker(watched: &Self::Watched) -> &Checked<S> {
         &watched.0
     }
 }
@@ -234,6 +239,7 @@ impl<F: Form> Serial<F> {
         &mut self,
         measured_on: Open<W, F::Plain, Touch>,
         verified_on: Open<W, F::Watched, Pattern>,
+        counted_on: Open<W, F::Counted, Touch>,
     ) {
         for shape in W::cases(self.scope) {
             let case = Case::of(&shape);
@@ -251,8 +257,11 @@ impl<F: Form> Serial<F> {
                     })
                 }),
                 verify: Box::new(move |seed, usable| {
-                    verified_run::<F>(&demand, usable, |heap, mode, drive| {
+                    verified_run::<F>(&demand, |heap, mode, drive| {
                         verified_on(&verified, heap, mode, seed, drive);
+                    })?;
+                    counted_run::<F>(&demand, usable, |heap, drive| {
+                        counted_on(&verified, heap, &mut Touch, seed, drive);
                     })
                 }),
             });
@@ -265,11 +274,11 @@ type Open<W, H, M> = fn(&W, &mut H, &mut M, u64, Drive<'_>);
 
 impl<F: Form> Visitor for Serial<F> {
     fn one_thread<W: OneThread>(&mut self) {
-        self.add::<W>(W::open, W::open);
+        self.add::<W>(W::open, W::open, W::open);
     }
 
     fn many_threads<W: ManyThreads>(&mut self) {
-        self.add::<W>(unfit, unfit);
+        self.add::<W>(unfit, unfit, unfit);
     }
 }
 
@@ -283,13 +292,14 @@ impl<F: Form> Visitor for Parallel<F>
 where
     F::Plain: Sync,
     F::Watched: Sync,
+    F::Counted: Sync,
 {
     fn one_thread<W: OneThread>(&mut self) {
         self.0.one_thread::<W>();
     }
 
     fn many_threads<W: ManyThreads>(&mut self) {
-        self.0.add::<W>(W::open, W::open);
+        self.0.add::<W>(W::open, W::open, W::open);
     }
 }
 
@@ -345,37 +355,45 @@ fn measured<F: Form>(
 /// Passes of a verification: the second runs on what the first left behind.
 const VERIFIED_PASSES: usize = 2;
 
-/// Builds a watched heap, runs `open` on it with every byte checked and every call counted, and looks at what was found.
+/// Builds a watched heap, runs `open` on it with every byte checked, and looks at what was found.
 fn verified_run<F: Form>(
     demand: &Demand,
-    usable: Option<Usable>,
     open: impl FnOnce(&mut F::Watched, &mut Pattern, Drive<'_>),
-) -> Result<Findings, Fault> {
+) -> Result<(), Fault> {
     let subject = guarded(|| F::Subject::for_demand(demand).map_err(|error| unbuilt(demand, error)))?;
-    let tally = Arc::new(Tally::new());
-    let mut heap = F::watched(Checked::new(Counting::with(subject, Arc::clone(&tally), usable)));
+    let mut heap = F::watched(Checked::new(subject));
     let mut mode = Pattern::new();
     let outcome = guarded(|| {
-        let clock = CountingClock::new([&tally]);
-        let mut found = Findings::default();
         open(&mut heap, &mut mode, &mut |body| {
             for _ in 0..VERIFIED_PASSES {
-                let (pass, [counts]) = clock.pass(body);
-                found = counts::findings(pass, counts, tally.peak_live_bytes());
+                body.pass(&WallClock::new());
             }
         });
-        Ok(found)
+        Ok(())
     });
     // A fault of the allocator comes first: whatever the workload did afterwards follows from it.
     if let Some(fault) = F::checker(&heap).fault().or_else(|| mode.fault().map(str::to_owned)) {
         return Err(Fault::WrongAnswer(fault));
     }
-    let found = outcome?;
+    outcome?;
     heap.reset();
     match F::checker(&heap).live_blocks() {
-        0 => Ok(found),
+        0 => Ok(()),
         left => Err(Fault::WrongAnswer(format!("{left} blocks were never freed"))),
     }
+}
+
+/// Builds a counted heap and runs `open` on it.
+fn counted_run<F: Form>(
+    demand: &Demand,
+    usable: Option<Usable>,
+    open: impl FnOnce(&mut F::Counted, Drive<'_>),
+) -> Result<Findings, Fault> {
+    guarded(|| {
+        let subject = Slim::for_demand(demand).map_err(|error| unbuilt(demand, error))?;
+        let mut heap = F::counted(subject);
+        Ok(counts::of_last_pass(usable, |drive| open(&mut heap, drive)))
+    })
 }
 
 /// Runs `work`; a panic becomes a fault.

@@ -1,12 +1,14 @@
 //! What one pass of a workload asks of an allocator, counted inside its clock.
 
+pub mod slim;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::findings::Findings;
 use super::metric::Metric;
-use crate::instruments::counting::{Counts, Tally};
-use crate::workloads::shape::{Body, Clock, Pass, WallClock};
+use crate::instruments::counting::{Counts, Tally, Usable};
+use crate::workloads::shape::{Body, Clock, Drive, Pass, WallClock};
 
 /// A clock that reads `N` tallies whenever it is read, and adds up what they counted between the first reading of a section
 /// and the second.
@@ -80,6 +82,27 @@ impl<const N: usize> Clock for CountingClock<'_, N> {
         }
         self.wall.now_ns()
     }
+}
+
+/// Passes of a count: the last is counted, on what the others left behind. A threaded workload's first pass has its
+/// threads' preparations in it.
+const PASSES: usize = 2;
+
+/// Counts what `open` asks of a heap over a [`slim::Slim`] subject in the last of its passes. `usable` says how many bytes a
+/// live block of the allocator can hold.
+pub fn of_last_pass(usable: Option<Usable>, open: impl FnOnce(Drive<'_>)) -> Findings {
+    let _guard = slim::begin(usable);
+    let mut found = Findings::default();
+    open(&mut |body| {
+        slim::tallied(|tally| {
+            let clock = CountingClock::new([tally]);
+            for _ in 0..PASSES {
+                let (pass, [counts]) = clock.pass(body);
+                found = findings(pass, counts, tally.peak_live_bytes());
+            }
+        });
+    });
+    found
 }
 
 /// The metrics of a pass: counts per operation, and the most bytes alive.

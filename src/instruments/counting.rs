@@ -100,7 +100,7 @@ impl<A, T: Borrow<Tally>> Counting<A, T> {
     }
 
     /// Counts a block that was handed out.
-    fn admit(&self, block: NonNull<u8>, bytes: usize) {
+    pub(crate) fn admit(&self, block: NonNull<u8>, bytes: usize) {
         if bytes > 0 {
             self.tally().allocated(bytes);
             self.measure(block, bytes);
@@ -109,14 +109,14 @@ impl<A, T: Borrow<Tally>> Counting<A, T> {
 
     /// Counts a block that is about to be given back. Before it is: afterwards another thread may have it already, and the
     /// memory would be alive twice.
-    fn dismiss(&self, bytes: usize) {
+    pub(crate) fn dismiss(&self, bytes: usize) {
         if bytes > 0 {
             self.tally().freed(bytes);
         }
     }
 
     /// Counts a block that was resized.
-    fn resize(&self, block: NonNull<u8>, old: usize, new: usize) {
+    pub(crate) fn resize(&self, block: NonNull<u8>, old: usize, new: usize) {
         match (old, new) {
             (0, _) => self.admit(block, new),
             (_, 0) => self.dismiss(old),

@@ -153,7 +153,7 @@ impl Tally {
     }
 
     /// Everything was released at once.
-    pub(super) fn release_all(&self) {
+    pub(crate) fn release_all(&self) {
         self.settle();
         self.live_bytes.store(0, Ordering::Relaxed);
     }
