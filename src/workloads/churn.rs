@@ -156,11 +156,13 @@ impl<H: Heap, M: Mode> Body for LiveSet<'_, H, M> {
         let steps = self.steps.chunks_exact(PASS).nth(self.next).expect("the table is not empty");
         self.next = (self.next + 1) % (self.steps.len() / PASS);
         timed(clock, PASS, || {
+            self.mode.begin();
             for step in steps {
                 let slot = &mut self.slots[step.slot as usize];
                 // SAFETY: every slot holds a live block; this one is overwritten in the next line.
                 unsafe { slot.free(handle, self.mode) };
                 *slot = Slot::take(handle, step.size, self.mode);
+                self.mode.step();
             }
         })
     }
