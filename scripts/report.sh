@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job: builds everything, measures the quick profile (about five minutes after the build), and leaves the
-# comparison site. Its path is the last line.
+# The main job: builds everything, measures the quick profile with all probes (under ten minutes after the build), and
+# leaves the comparison site. Its path is the last line.
 #
 #   scripts/report.sh [SITE_DIR]       default: site
 #
@@ -10,6 +10,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/needs.sh
 . scripts/needs.sh
 need_compilers || exit 2
+need valgrind valgrind "instructions are not counted" || true
 
 site=${1:-site}
 cargo build --release --bin allocmark

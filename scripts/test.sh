@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/needs.sh
 . scripts/needs.sh
 need_compilers || exit 2
+need valgrind valgrind "nothing shows that instruction counts repeat" || true
 
 step() { printf '\n== %s\n' "$*" >&2; }
 

@@ -4,14 +4,22 @@
 
 #![cfg(feature = "harness")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use allocmark::harness::metric::Metric;
 use allocmark::harness::protocol::{self, CaseName};
+use allocmark::harness::run::CellName;
 use allocmark::harness::run::build::{self, Built};
+use allocmark::harness::run::drive::{Executor, Measured};
+use allocmark::harness::run::execute::Processes;
+use allocmark::harness::run::plan::{self, Runner};
+use allocmark::workloads::probe::Probe;
+use allocmark::workloads::shape::Profile;
 use object::{Object, ObjectSymbol};
 use serde_json::Value;
 
@@ -123,8 +131,52 @@ fn every_executable_proves_who_serves_it_and_finds_its_content_right() {
             .unwrap();
         assert!(output.status.success(), "{id}: {}", String::from_utf8_lossy(&output.stderr));
         let said = fs::read_to_string(&outcome).unwrap();
-        assert!(said.starts_with(r#"{"served":"a block "#), "{id} on {case}: {said}");
+        assert!(said.starts_with(r#"{"outcome":{"served":"a block "#), "{id} on {case}: {said}");
     }
+}
+
+#[test]
+fn instructions_of_a_cell_are_the_same_twice() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: valgrind is not installed, so nothing shows that instruction counts repeat");
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let executables = &built().executables;
+    let mut processes = Processes {
+        executables,
+        effort: plan::effort(Profile::Quick, &[Probe::Instructions]),
+        seed: 1,
+        profile: "quick".to_owned(),
+        limit: Duration::from_secs(120),
+        scratch: scratch.path().join("process"),
+        countable: HashMap::new(),
+    };
+    let mut counted = 0;
+    for (index, executable) in executables.iter().enumerate() {
+        // One of the cells with most of an allocator's parts in it, where it has it.
+        let cells = &executable.description.cells;
+        let case = cells.iter().find(|case| case.workload == "strings").unwrap_or(&cells[0]);
+        let cell = CellName {
+            case: case.clone(),
+            allocator: executable.description.allocator.id.clone(),
+            twin: false,
+        };
+        let runner = Runner { executable: index, twin: false };
+        let mut count = || processes.measure(&cell, runner, Probe::Instructions).unwrap();
+        match (count(), count()) {
+            (Measured::Found(first, _), Measured::Found(second, _)) => {
+                let (first, second) =
+                    (first.metrics[&Metric::Instructions], second.metrics[&Metric::Instructions]);
+                assert!(first > 1.0, "{cell}: {first} instructions an operation");
+                assert!((first / second - 1.0).abs() <= 0.001, "{cell}: {first}, then {second}");
+                counted += 1;
+            }
+            (Measured::Unprobed(reason), _) => assert!(reason.contains("valgrind"), "{cell}: {reason}"),
+            other => panic!("{cell}: {other:?}"),
+        }
+    }
+    assert!(counted >= 5, "valgrind is here, and {counted} of {} were counted", executables.len());
 }
 
 #[test]

@@ -135,7 +135,10 @@ fn stalls_of_the_allocator_are_found_and_counted() {
 
     assert_eq!(none, 0);
     assert!(stalled.abs_diff(latency.steps / ONE_IN) <= 1, "{stalled} stalls in {} steps", latency.steps);
-    assert!(findings.metrics[&Metric::LatencyP9999] >= STALL.as_nanos() as f64, "{:?}", findings.metrics);
+    // A machine that lets others run in the meantime may leave too few steps for this percentile.
+    let p99_99 = findings.metrics.get(&Metric::LatencyP9999);
+    assert_eq!(p99_99.is_some(), latency.steps >= 100_000);
+    assert!(p99_99.is_none_or(|&ns| ns >= STALL.as_nanos() as f64), "{:?}", findings.metrics);
 
     // Each stall of the allocator is there. What is there beside them is the machine's: its timer alone may interrupt
     // hundreds of times a second, which runs of the same length without stalls show.

@@ -180,7 +180,7 @@ fn a_run_goes_on_only_with_the_code_it_began_with() {
     let out = TempDir::new().unwrap();
     let partial = out.path().join("begun.partial");
     fs::create_dir(&partial).unwrap();
-    let header = r#"{"journal":2,"id":"begun","command":"allocmark run","profile":"smoke","effort":{"rounds":1,"warm_up_ms":5,"measuring_ms":20,"samples":10},"seed":1,"allocator_filter":"good","workload_filter":"","features":"","time_limit_s":60,"revision":null,"executables":[["good","00000000"]],"machine":"","cpus":1,"rustc":null,"warnings":[]}"#;
+    let header = r#"{"journal":3,"id":"begun","command":"allocmark run","profile":"smoke","effort":{"rounds":{"time":1},"warm_up_ms":5,"measuring_ms":20,"samples":10},"seed":1,"allocator_filter":"good","workload_filter":"","features":"","time_limit_s":60,"revision":null,"executables":[["good","00000000"]],"machine":"","cpus":1,"rustc":null,"warnings":[]}"#;
     fs::write(partial.join("journal.jsonl"), format!("{header}\n")).unwrap();
     let output = allocmark(&out, &["run", "--resume", "begun"]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -294,6 +294,6 @@ fn a_dry_run_names_the_cells_and_measures_none() {
     lines.sort_unstable();
     lines.retain(|line| !line.ends_with("(again, as the A/A control)"));
     assert_eq!(lines, ["work/size=1 on good", "work/size=2 on good", "work/size=3 on good"]);
-    assert!(stderr.contains("6 cells, 1 rounds"), "{stderr}");
+    assert!(stderr.contains("6 cells; rounds: time 1, memory 1, latency 1, instructions 1"), "{stderr}");
     assert!(log(&out).is_empty());
 }

@@ -8,7 +8,10 @@ use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 use allocmark::allocators::contract::{Contract, Demand, Subject};
+use allocmark::allocators::global::GlobalSubject;
 use allocmark::harness::binding::{self, Fault};
+use allocmark::harness::findings::Findings;
+use allocmark::harness::metric::Metric;
 use allocmark::workloads::shape::{Profile, Scope};
 
 /// What a broken allocator does wrong.
@@ -107,13 +110,13 @@ impl Defect for Sound {
     }
 }
 
-/// The first fault that verification finds in each case of `workload`.
-fn faults<D: Defect>(workload: &str) -> Vec<Result<(), Fault>> {
+/// What verification finds in each case of `workload`: the first fault, or the counts.
+fn faults<D: Defect>(workload: &str) -> Vec<Result<Findings, Fault>> {
     let contract = Contract { threads: false, ..Contract::GENERAL };
     let bound = binding::one_by_one::<Broken<D>>(contract, Scope { profile: Profile::Smoke, cpus: 2 });
     let cells: Vec<_> = bound.cells.iter().filter(|cell| cell.case.workload.id == workload).collect();
     assert!(!cells.is_empty(), "{workload} has cells");
-    cells.iter().map(|cell| cell.verify(1)).collect()
+    cells.iter().map(|cell| cell.verify(1, None)).collect()
 }
 
 fn assert_found<D: Defect>(workload: &str, words: &str) {
@@ -185,7 +188,7 @@ fn an_allocator_that_hands_one_block_to_two_threads_is_caught() {
     let bound =
         binding::one_by_one_shared::<Twice>(Contract::GENERAL, Scope { profile: Profile::Smoke, cpus: 2 });
     for cell in bound.cells.iter().filter(|cell| ["local", "handoff"].contains(&cell.case.workload.id)) {
-        match cell.verify(1) {
+        match cell.verify(1, None) {
             Err(Fault::WrongAnswer(detail)) => assert!(detail.contains("overlaps"), "{detail}"),
             other => panic!("{}: {other:?}", cell.case.workload.id),
         }
@@ -197,4 +200,36 @@ fn a_sound_allocator_passes() {
     for workload in ["pair", "batch", "churn", "grow", "bulk", "fixed-size", "strings", "tree"] {
         assert!(faults::<Sound>(workload).iter().all(Result::is_ok), "{workload}");
     }
+}
+
+#[test]
+fn a_verified_cell_tells_what_it_asks_of_the_allocator() {
+    let scope = Scope { profile: Profile::Smoke, cpus: 2 };
+    let bound = binding::one_by_one_shared::<GlobalSubject>(Contract::GENERAL, scope);
+    let found = |workload: &str, params: &str| {
+        let named = |cell: &&binding::BoundCell| {
+            cell.case.workload.id == workload && cell.case.params.to_string() == params
+        };
+        let cell = bound.cells.iter().find(named).expect("the smoke profile has the case");
+        // As of an allocator that rounds everything up to 1 MiB.
+        cell.verify(1, Some(|_| 1 << 20)).expect("the system's allocator is sound").metrics
+    };
+
+    let pair = found("pair", "size=64");
+    let of = |metric| pair[&metric];
+    assert_eq!((of(Metric::Allocations), of(Metric::Frees), of(Metric::Reallocations)), (1.0, 1.0, 0.0));
+    assert_eq!((of(Metric::AllocatedBytes), of(Metric::PeakLive)), (64.0, 64.0));
+    assert_eq!(of(Metric::UsableRatio), (1 << 20) as f64 / 64.0);
+
+    // The live set is in the peak: a block is freed before the next one is taken.
+    let churn = found("churn", "live=10000,size=64");
+    assert_eq!((churn[&Metric::Allocations], churn[&Metric::PeakLive]), (1.0, 640_000.0));
+
+    // Twelve doublings from 16 bytes to 64 KiB: a twelfth of an allocation and of all bytes for each.
+    let grow = found("grow", "steps=geometric");
+    assert_eq!((grow[&Metric::Reallocations], grow[&Metric::Allocations]), (1.0, 1.0 / 12.0));
+    assert_eq!((grow[&Metric::AllocatedBytes], grow[&Metric::PeakLive]), (65_536.0 / 12.0, 65_536.0));
+
+    let handoff = found("handoff", "threads=2");
+    assert_eq!((handoff[&Metric::Allocations], handoff[&Metric::Frees]), (1.0, 1.0));
 }

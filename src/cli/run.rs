@@ -1,5 +1,6 @@
 //! `allocmark run`: measure, and leave a record.
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,11 +15,13 @@ use crate::harness::machine;
 use crate::harness::matrix;
 use crate::harness::protocol::{self, CaseName};
 use crate::harness::run::build::{self, Built};
-use crate::harness::run::drive::{self, Processes, State};
+use crate::harness::run::drive::{self, State};
+use crate::harness::run::execute::Processes;
 use crate::harness::run::journal::{self, Entry, Header, Journal};
 use crate::harness::run::plan::{self, Filter, PlannedCase};
 use crate::harness::run::{RunError, partial_directory};
 use crate::results::{assemble, store};
+use crate::workloads::probe::Probe;
 use crate::workloads::shape::{Profile, Scope};
 
 /// Measure, and leave a record
@@ -43,7 +46,11 @@ pub(super) struct Flags {
     /// Only cases whose name (workload/parameters) matches this regular expression somewhere
     #[arg(long, value_name = "REGEX", default_value = "")]
     workload: String,
-    /// Rounds, instead of the profile's; intervals need 6
+    /// What to measure, of time, memory, latency and instructions; every workload has those that suit it. Instructions
+    /// need valgrind
+    #[arg(long, value_name = "PROBE,…", value_delimiter = ',', default_value = "time,memory,latency,instructions", value_parser = probe)]
+    probes: Vec<Probe>,
+    /// Rounds of time, memory and latency, instead of the profile's; intervals need 6
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
     /// What all random choices are drawn from
@@ -62,12 +69,18 @@ pub(super) struct Flags {
     #[arg(
         long,
         value_name = "ID",
-        conflicts_with_all = ["profile", "allocator", "workload", "rounds", "seed", "features", "dry_run"]
+        conflicts_with_all = ["profile", "allocator", "workload", "rounds", "probes", "seed", "features", "dry_run"]
     )]
     resume: Option<String>,
     /// Print the cells and an estimate of the time, and measure nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// A probe by its name, for the command line.
+fn probe(name: &str) -> Result<Probe, String> {
+    let names = || Probe::ALL.map(Probe::id).join(", ");
+    Probe::named(name).ok_or_else(|| format!("expected one of {}", names()))
 }
 
 /// Seconds that a process may take unless the command line says otherwise: two hundred times what one needs.
@@ -106,8 +119,13 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
 
 /// What this run is, from the command line and the machine.
 fn header(flags: &Flags, built: &Built) -> Header {
-    let mut effort = plan::effort(flags.profile);
-    effort.rounds = flags.rounds.unwrap_or(effort.rounds);
+    let mut effort = plan::effort(flags.profile, &flags.probes);
+    for (probe, rounds) in &mut effort.rounds {
+        // What repeats exactly is counted once.
+        if *probe != Probe::Instructions {
+            *rounds = flags.rounds.unwrap_or(*rounds);
+        }
+    }
     let revision = revision();
     let short = revision.as_ref().map_or("norev", |(revision, _)| revision.as_str());
     let start = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
@@ -143,7 +161,7 @@ fn measure(
     for (target, why) in &built.silent {
         say(format_args!("{target}: left out, it did not say who it is: {why}"));
     }
-    let cases = plan::cases(&built.executables, &filter);
+    let cases = plan::cases(&built.executables, &filter, &header.effort);
     if cases.is_empty() {
         return Err(RunError::Nothing {
             allocator: header.allocator_filter,
@@ -152,18 +170,20 @@ fn measure(
         .into());
     }
     let cells: usize = cases.iter().map(|case| case.runners.len()).sum();
-    let minutes = plan::estimate_seconds(cells, header.effort) as f64 / 60.0;
+    let profile = Profile::named(&header.profile).expect("a header holds the name of a profile");
+    let minutes = plan::estimate_seconds(&cases, &header.effort, profile) as f64 / 60.0;
+    let rounds = header.effort.rounds.iter().map(|(probe, rounds)| format!("{} {rounds}", probe.id()));
+    let rounds = rounds.collect::<Vec<_>>().join(", ");
     if flags.dry_run {
-        for (case, runner) in plan::order(&cases, header.seed, 0) {
-            print(plan::cell(&cases, &built.executables, case, runner))?;
+        for (case, planned) in cases.iter().enumerate() {
+            for &runner in &planned.runners {
+                print(plan::cell(&cases, &built.executables, case, runner))?;
+            }
         }
-        say(format_args!("{cells} cells, {} rounds: about {minutes:.1} minutes", header.effort.rounds));
+        say(format_args!("{cells} cells; rounds: {rounds}; about {minutes:.1} minutes"));
         return Ok(Exit::Fine);
     }
-    say(format_args!(
-        "{}: {cells} cells, {} rounds, about {minutes:.1} minutes",
-        header.id, header.effort.rounds
-    ));
+    say(format_args!("{}: {cells} cells; rounds: {rounds}; about {minutes:.1} minutes", header.id));
     let began = machine::Activity::now();
     for warning in machine::warnings() {
         learn(&mut header.warnings, warning);
@@ -181,16 +201,22 @@ fn measure(
     };
     let mut processes = Processes {
         executables: &built.executables,
-        effort: header.effort,
+        effort: header.effort.clone(),
         seed: header.seed,
         profile: header.profile.clone(),
         limit: Duration::from_secs(header.time_limit_s),
-        scratch: directory.join("criterion"),
+        scratch: directory.join("process"),
+        countable: HashMap::new(),
     };
     let bar = progress_bar();
+    let mut told = HashSet::new();
     let mut write = |entry: &Entry| {
-        if let Entry::Failed { cell, failure } = entry {
-            bar.suspend(|| say(format_args!("{cell}: {failure}")));
+        match entry {
+            Entry::Failed { cell, failure } => bar.suspend(|| say(format_args!("{cell}: {failure}"))),
+            Entry::Unprobed { cell, probe, reason } if told.insert((*probe, reason.clone())) => {
+                bar.suspend(|| say(format_args!("{cell}: no {}: {reason}", probe.id())));
+            }
+            _ => {}
         }
         journal.write(entry)
     };
@@ -198,7 +224,7 @@ fn measure(
         bar.set_length(all);
         bar.set_position(done);
     };
-    let settings = (header.effort, header.seed);
+    let settings = (&header.effort, header.seed);
     drive::drive(&cases, &built.executables, settings, &mut state, &mut processes, &mut write, &mut tell)
         .with_context(|| {
             let out = flags.out.display();
@@ -396,7 +422,7 @@ mod tests {
             id: "begun".to_owned(),
             command: String::new(),
             profile: "smoke".to_owned(),
-            effort: plan::effort(Profile::Smoke),
+            effort: plan::effort(Profile::Smoke, &Probe::ALL),
             seed: 1,
             allocator_filter: String::new(),
             workload_filter: String::new(),

@@ -1,5 +1,6 @@
 //! `allocmark verify`: every cell once, its content checked, nothing timed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use indicatif::ProgressBar;
 use super::{Exit, print, say};
 use crate::harness::run::RunError;
 use crate::harness::run::build;
-use crate::harness::run::drive::{Executor, Processes};
+use crate::harness::run::drive::Executor;
+use crate::harness::run::execute::Processes;
 use crate::harness::run::plan::{self, Filter};
+use crate::workloads::probe::Probe;
 use crate::workloads::shape::Profile;
 
 /// Run every cell once and check its content
@@ -47,18 +50,20 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
     for (target, why) in &built.silent {
         say(format_args!("{target}: left out, it did not say who it is: {why}"));
     }
-    let cases = plan::cases(&built.executables, &filter);
+    let effort = plan::effort(flags.profile, &Probe::ALL);
+    let cases = plan::cases(&built.executables, &filter, &effort);
     if cases.is_empty() {
         let (allocator, workload) = (flags.allocator.clone(), flags.workload.clone());
         return Err(RunError::Nothing { allocator, workload }.into());
     }
     let mut processes = Processes {
         executables: &built.executables,
-        effort: plan::effort(flags.profile),
+        effort,
         seed: flags.seed,
         profile: flags.profile.id().to_owned(),
         limit: Duration::from_secs(flags.time_limit),
         scratch: PathBuf::new(),
+        countable: HashMap::new(),
     };
     let cells = cases.iter().flat_map(|case| &case.runners).filter(|runner| !runner.twin).count();
     let bar = ProgressBar::new(cells as u64);

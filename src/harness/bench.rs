@@ -21,10 +21,14 @@ use criterion::{BenchmarkId, Criterion};
 
 use super::binding::{self, Bound, BoundCell, Fault, Proof};
 use super::files;
+use super::findings::Findings;
 use super::matrix::Case;
-use super::protocol::{self, Allocator, CaseName, Description, Outcome};
+use super::probes::instructions;
+use super::protocol::{self, Allocator, Answer, CaseName, Description, Outcome};
 use crate::allocators::contract::{Bulk, Contract, Facts, Known};
 use crate::allocators::global::GlobalSubject;
+use crate::instruments::counting::Usable;
+use crate::workloads::probe::Probe;
 use crate::workloads::shape::{Body, Profile, Scope, WallClock};
 
 /// An allocator and all that its executable needs to know of it.
@@ -103,7 +107,7 @@ impl Bench {
         let arguments: Vec<String> = env::args().skip(1).collect();
         match arguments.first().map(String::as_str) {
             Some(protocol::DESCRIBE) => self.describe(&bound),
-            Some(protocol::VERIFY) => verify(&bound, seed, &arguments[1..]),
+            Some(protocol::VERIFY) => verify(&bound, seed, None, &arguments[1..]),
             _ => match (env::var(protocol::CELL), env::var_os(protocol::OUTCOME)) {
                 (Ok(cell), Some(outcome)) => self.measure_one(&bound, seed, &cell, outcome.as_ref()),
                 _ => self.measure_all(&bound, seed),
@@ -126,25 +130,46 @@ impl Bench {
         ExitCode::SUCCESS
     }
 
-    /// For the driver: one cell, its outcome in a file.
-    fn measure_one(&self, bound: &Bound, seed: u64, name: &str, outcome: &std::path::Path) -> ExitCode {
+    /// For the driver: one cell by one probe, its answer in a file.
+    fn measure_one(&self, bound: &Bound, seed: u64, name: &str, file: &std::path::Path) -> ExitCode {
         let Some(cell) = bound.cells.iter().find(|cell| CaseName::from(&cell.case).to_string() == name)
         else {
             eprintln!("{} has no cell named {name}; {} lists them", self.facts.id, protocol::DESCRIBE);
             return ExitCode::from(2);
         };
-        let mut criterion = criterion();
-        let result = self.measure(&mut criterion, cell, seed, Some(self.proof));
-        let (found, code) = match result {
-            Ok(method) => (Outcome::Served(method), ExitCode::SUCCESS),
-            Err(fault) => (Outcome::from(fault), ExitCode::FAILURE),
+        let probe = match probe_from_env() {
+            Ok(probe) => probe,
+            Err(sentence) => {
+                eprintln!("{sentence}");
+                return ExitCode::from(2);
+            }
         };
-        let json = serde_json::to_string(&found).expect("texts are JSON");
-        match files::write_whole(outcome, json.as_bytes()) {
+        let (answer, code) = match self.probed(cell, seed, probe) {
+            Ok(answer) => (answer, ExitCode::SUCCESS),
+            Err(fault) => (Answer::of(Outcome::from(fault)), ExitCode::FAILURE),
+        };
+        let json = serde_json::to_string(&answer).expect("texts and finite numbers are JSON");
+        match files::write_whole(file, json.as_bytes()) {
             Ok(()) => code,
             Err(error) => {
-                eprintln!("{}: {error}", outcome.display());
+                eprintln!("{}: {error}", file.display());
                 ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// One cell by one probe. Criterion writes down its time itself.
+    fn probed(&self, cell: &BoundCell, seed: u64, probe: Probe) -> Result<Answer, Fault> {
+        match probe {
+            Probe::Time => {
+                let served = self.measure(&mut criterion(), cell, seed, Some(self.proof))?;
+                Ok(Answer::of(Outcome::Served(served)))
+            }
+            Probe::Memory => todo!(),
+            Probe::Latency => todo!(),
+            Probe::Instructions => {
+                let (operations, served) = instructions::measure(cell, seed, self.proof)?;
+                Ok(Answer { operations, ..Answer::of(Outcome::Served(served)) })
             }
         }
     }
@@ -233,6 +258,14 @@ fn scope_from_env() -> Result<Scope, String> {
     }
 }
 
+fn probe_from_env() -> Result<Probe, String> {
+    let Ok(name) = env::var(protocol::PROBE) else { return Ok(Probe::Time) };
+    let names = || Probe::ALL.map(Probe::id).join(", ");
+    Probe::named(&name).ok_or_else(|| {
+        format!("{}: there is no probe {name:?}; expected one of {}", protocol::PROBE, names())
+    })
+}
+
 fn seed_from_env() -> Result<u64, String> {
     match env::var(protocol::SEED) {
         Err(_) => Ok(1),
@@ -242,21 +275,22 @@ fn seed_from_env() -> Result<u64, String> {
     }
 }
 
-fn verify(bound: &Bound, seed: u64, names: &[String]) -> ExitCode {
+fn verify(bound: &Bound, seed: u64, usable: Option<Usable>, names: &[String]) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for cell in &bound.cells {
         let name = CaseName::from(&cell.case);
         if !names.is_empty() && !names.contains(&name.to_string()) {
             continue;
         }
-        let outcome = match cell.verify(seed) {
-            Ok(()) => Outcome::Served(None),
+        let (outcome, findings) = match cell.verify(seed, usable) {
+            Ok(findings) => (Outcome::Served(None), findings),
             Err(fault) => {
                 code = ExitCode::FAILURE;
-                Outcome::from(fault)
+                (Outcome::from(fault), Findings::default())
             }
         };
-        println!("{}", serde_json::to_string(&(name, outcome)).expect("texts and numbers are JSON"));
+        let json = serde_json::to_string(&(name, outcome, findings)).expect("texts and numbers are JSON");
+        println!("{json}");
     }
     code
 }

@@ -4,16 +4,21 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
+use super::counts::{self, CountingClock};
+use super::findings::Findings;
 use super::matrix::{self, Case};
 use super::provenance;
 use crate::allocators::contract::{Bulk, Contract, Demand, Subject};
 use crate::instruments::checked::Checked;
+use crate::instruments::counting::{Counting, Tally, Usable};
 use crate::workloads::heap::{Heap, Individually, Refused, Together};
 use crate::workloads::mode::{Pattern, Touch, WrongResult};
-use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape, WallClock};
+use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape};
 use crate::workloads::{self, Visitor};
 
 /// How a cell went wrong.
@@ -69,12 +74,15 @@ pub struct Bound {
 /// Runs one cell: the seed, who drives the passes; gives back how it was seen who served.
 type Measure = Box<dyn Fn(u64, Drive<'_>, Option<Proof>) -> Result<Option<String>, Fault>>;
 
+/// Runs one cell with every byte checked: the seed, and how to ask for a block's usable size.
+type Verify = Box<dyn Fn(u64, Option<Usable>) -> Result<Findings, Fault>>;
+
 /// One cell, ready to run. The allocator's type is inside the closures.
 pub struct BoundCell {
     /// Which case.
     pub case: Case,
     measure: Measure,
-    verify: Box<dyn Fn(u64) -> Result<(), Fault>>,
+    verify: Verify,
 }
 
 impl BoundCell {
@@ -91,14 +99,21 @@ impl BoundCell {
         (self.measure)(seed, drive, proof)
     }
 
-    /// Runs the cell twice over with every byte checked.
+    /// Runs the cell twice over with every byte checked; gives back what the second pass asked of the allocator. `usable`
+    /// says how many bytes a live block of the allocator can hold.
+    ///
+    /// The handle is a reference here, whatever the allocator's own is. Where blocks hold handles (`tree`, the list of lines
+    /// of `strings`) the bytes are those of a scoped allocator: 40 a node, where a global one is asked for 24.
     ///
     /// # Errors
     /// The first fault.
-    pub fn verify(&self, seed: u64) -> Result<(), Fault> {
-        (self.verify)(seed)
+    pub fn verify(&self, seed: u64, usable: Option<Usable>) -> Result<Findings, Fault> {
+        (self.verify)(seed, usable)
     }
 }
+
+/// What a cell is verified on. The tally is read while the workload has the rest.
+type Watched<S> = Checked<Counting<S, Arc<Tally>>>;
 
 /// How an allocator releases: which heap it is measured on, and which one it is verified on.
 trait Form: 'static {
@@ -107,9 +122,9 @@ trait Form: 'static {
     type Watched: Heap;
 
     fn plain(subject: Self::Subject) -> Self::Plain;
-    fn watched(subject: Checked<Self::Subject>) -> Self::Watched;
+    fn watched(subject: Watched<Self::Subject>) -> Self::Watched;
     fn subject(plain: &Self::Plain) -> &Self::Subject;
-    fn checker(watched: &Self::Watched) -> &Checked<Self::Subject>;
+    fn checker(watched: &Self::Watched) -> &Watched<Self::Subject>;
 }
 
 struct OneByOne<S>(PhantomData<S>);
@@ -118,13 +133,13 @@ struct AllTogether<S>(PhantomData<S>);
 impl<S: Subject + 'static> Form for OneByOne<S> {
     type Subject = S;
     type Plain = Individually<S>;
-    type Watched = Individually<Checked<S>>;
+    type Watched = Individually<Watched<S>>;
 
     fn plain(subject: S) -> Self::Plain {
         Individually(subject)
     }
 
-    fn watched(subject: Checked<S>) -> Self::Watched {
+    fn watched(subject: Watched<S>) -> Self::Watched {
         Individually(subject)
     }
 
@@ -132,7 +147,7 @@ impl<S: Subject + 'static> Form for OneByOne<S> {
         &plain.0
     }
 
-    fn checker(watched: &Self::Watched) -> &Checked<S> {
+    fn checker(watched: &Self::Watched) -> &Watched<S> {
         &watched.0
     }
 }
@@ -140,13 +155,13 @@ impl<S: Subject + 'static> Form for OneByOne<S> {
 impl<S: Bulk + 'static> Form for AllTogether<S> {
     type Subject = S;
     type Plain = Together<S>;
-    type Watched = Together<Checked<S>>;
+    type Watched = Together<Watched<S>>;
 
     fn plain(subject: S) -> Self::Plain {
         Together(subject)
     }
 
-    fn watched(subject: Checked<S>) -> Self::Watched {
+    fn watched(subject: Watched<S>) -> Self::Watched {
         Together(subject)
     }
 
@@ -154,7 +169,7 @@ impl<S: Bulk + 'static> Form for AllTogether<S> {
         &plain.0
     }
 
-    fn checker(watched: &Self::Watched) -> &Checked<S> {
+    fn checker(watched: &Self::Watched) -> &Watched<S> {
         &watched.0
     }
 }
@@ -195,41 +210,52 @@ impl<F: Form> Serial<F> {
         Self { contract, scope, bound, form: PhantomData }
     }
 
-    /// Adds every case of `W`: as what `cell` makes of it, or as absent.
-    fn add<W: Shape>(&mut self, cell: impl Fn(W) -> (Measure, Box<dyn Fn(u64) -> Result<(), Fault>>)) {
+    /// Adds every case of `W`: as a cell that runs it on either heap, or as absent.
+    fn add<W: Shape>(
+        &mut self,
+        measured_on: Open<W, F::Plain, Touch>,
+        verified_on: Open<W, F::Watched, Pattern>,
+    ) {
         for shape in W::cases(self.scope) {
             let case = Case::of(&shape);
-            match matrix::fits(&self.contract, &case) {
-                Ok(()) => {
-                    let (measure, verify) = cell(shape);
-                    self.bound.cells.push(BoundCell { case, measure, verify });
-                }
-                Err(reason) => self.bound.absent.push((case, reason)),
+            if let Err(reason) = matrix::fits(&self.contract, &case) {
+                self.bound.absent.push((case, reason));
+                continue;
             }
+            let (demand, shape) = (shape.demand(), Rc::new(shape));
+            let verified = Rc::clone(&shape);
+            self.bound.cells.push(BoundCell {
+                case,
+                measure: Box::new(move |seed, drive, proof| {
+                    measured::<F>(&demand, proof, |heap| measured_on(&shape, heap, &mut Touch, seed, drive))
+                }),
+                verify: Box::new(move |seed, usable| {
+                    verified_run::<F>(&demand, usable, |heap, mode, drive| {
+                        verified_on(&verified, heap, mode, seed, drive);
+                    })
+                }),
+            });
         }
     }
 }
 
+/// A workload's `open` for one heap and one mode: the shape, the two, the seed, who drives.
+type Open<W, H, M> = fn(&W, &mut H, &mut M, u64, Drive<'_>);
+
 impl<F: Form> Visitor for Serial<F> {
     fn one_thread<W: OneThread>(&mut self) {
-        self.add::<W>(|shape| {
-            let (demand, shape) = (shape.demand(), std::rc::Rc::new(shape));
-            let verified = std::rc::Rc::clone(&shape);
-            (
-                Box::new(move |seed, drive, proof| {
-                    measured::<F>(&demand, proof, |heap| shape.open(heap, &mut Touch, seed, drive))
-                }),
-                Box::new(move |seed| {
-                    verified_run::<F>(&demand, |heap, mode, drive| verified.open(heap, mode, seed, drive))
-                }),
-            )
-        });
+        self.add::<W>(W::open, W::open);
     }
 
     fn many_threads<W: ManyThreads>(&mut self) {
-        // The contract of a subject that is bound serially promises nothing to several threads: `fits` says so.
-        self.add::<W>(|_| unreachable!("a threaded case does not fit a one-thread contract"));
+        self.add::<W>(unfit, unfit);
     }
+}
+
+/// Stands for `open` where no case fits: the contract of a subject that is bound serially promises nothing to several
+/// threads, and `fits` says so.
+fn unfit<W, H, M>(_: &W, _: &mut H, _: &mut M, _: u64, _: Drive<'_>) {
+    unreachable!("a threaded case does not fit a one-thread contract");
 }
 
 impl<F: Form> Visitor for Parallel<F>
@@ -242,18 +268,7 @@ where
     }
 
     fn many_threads<W: ManyThreads>(&mut self) {
-        self.0.add::<W>(|shape| {
-            let (demand, shape) = (shape.demand(), std::rc::Rc::new(shape));
-            let verified = std::rc::Rc::clone(&shape);
-            (
-                Box::new(move |seed, drive, proof| {
-                    measured::<F>(&demand, proof, |heap| shape.open(heap, &mut Touch, seed, drive))
-                }),
-                Box::new(move |seed| {
-                    verified_run::<F>(&demand, |heap, mode, drive| verified.open(heap, mode, seed, drive))
-                }),
-            )
-        });
+        self.0.add::<W>(W::open, W::open);
     }
 }
 
@@ -287,30 +302,35 @@ fn measured<F: Form>(
 /// Passes of a verification: the second runs on what the first left behind.
 const VERIFIED_PASSES: usize = 2;
 
-/// Builds a watched heap, runs `open` on it with every byte checked, and looks at what was found.
+/// Builds a watched heap, runs `open` on it with every byte checked and every call counted, and looks at what was found.
 fn verified_run<F: Form>(
     demand: &Demand,
+    usable: Option<Usable>,
     open: impl FnOnce(&mut F::Watched, &mut Pattern, Drive<'_>),
-) -> Result<(), Fault> {
+) -> Result<Findings, Fault> {
     let subject = guarded(|| F::Subject::for_demand(demand).map_err(|error| unbuilt(demand, error)))?;
-    let mut heap = F::watched(Checked::new(subject));
+    let tally = Arc::new(Tally::new());
+    let mut heap = F::watched(Checked::new(Counting::with(subject, Arc::clone(&tally), usable)));
     let mut mode = Pattern::new();
     let outcome = guarded(|| {
+        let clock = CountingClock::new([&tally]);
+        let mut found = Findings::default();
         open(&mut heap, &mut mode, &mut |body| {
             for _ in 0..VERIFIED_PASSES {
-                body.pass(&WallClock::new());
+                let (pass, [counts]) = clock.pass(body);
+                found = counts::findings(pass, counts, tally.peak_live_bytes());
             }
         });
-        Ok(())
+        Ok(found)
     });
     // A fault of the allocator comes first: whatever the workload did afterwards follows from it.
     if let Some(fault) = F::checker(&heap).fault().or_else(|| mode.fault().map(str::to_owned)) {
         return Err(Fault::WrongAnswer(fault));
     }
-    outcome?;
+    let found = outcome?;
     heap.reset();
     match F::checker(&heap).live_blocks() {
-        0 => Ok(()),
+        0 => Ok(found),
         left => Err(Fault::WrongAnswer(format!("{left} blocks were never freed"))),
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`metric`] | the metrics with unit, direction and noise class |
 //! | [`findings`] | what one process of a probe found |
+//! | [`counts`] | what a pass asks of an allocator, counted inside its clock |
 //! | [`matrix`] | which case fits which allocator, and why not |
 //! | [`binding`] | an allocator's type bound to every workload's code |
 //! | [`mod@bench`] | the entry point of a bench executable |
@@ -17,6 +18,7 @@
 
 pub mod bench;
 pub mod binding;
+pub mod counts;
 pub mod criterion_files;
 pub mod files;
 pub mod findings;

@@ -3,14 +3,15 @@
 //! | asked | how | answer |
 //! |---|---|---|
 //! | who are you? | [`DESCRIBE`] | a [`Description`] as JSON on stdout |
-//! | is this cell right? | [`VERIFY`] with the case's name | an [`Outcome`] as JSON on stdout |
-//! | measure this cell | [`CELL`] and [`OUTCOME`] in the environment, criterion's own arguments | criterion's files, and an [`Outcome`] in the file that [`OUTCOME`] names |
+//! | is this cell right? | [`VERIFY`] with the case's name | a [`Verified`] as JSON on stdout |
+//! | measure this cell | [`CELL`], [`PROBE`] and [`OUTCOME`] in the environment, criterion's own arguments | an [`Answer`] in the file that [`OUTCOME`] names; for time, criterion's files beside it |
 //!
 //! An executable that does not answer the first question is somebody's ordinary benchmark and is left alone.
 
 use serde::{Deserialize, Serialize};
 
 use super::binding::Fault;
+use super::findings::Findings;
 use super::matrix::{self, Case};
 use crate::allocators::contract;
 use crate::workloads::params::{Axis, Params};
@@ -33,6 +34,9 @@ pub const CELL: &str = "ALLOCMARK_CELL";
 
 /// Environment: where to write the outcome.
 pub const OUTCOME: &str = "ALLOCMARK_OUTCOME";
+
+/// Environment: what to measure the case with, as [`Probe::id`]; time if unset.
+pub const PROBE: &str = "ALLOCMARK_PROBE";
 
 /// Rises when the meaning of anything here changes.
 pub const VERSION: u32 = 2;
@@ -130,6 +134,29 @@ pub enum Outcome {
     OutOfMemory(String),
     /// The code panicked.
     Crash(String),
+}
+
+/// A cell that was checked: which, how it went, and what was counted meanwhile.
+pub type Verified = (CaseName, Outcome, Findings);
+
+/// What a measuring process says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// How it went.
+    pub outcome: Outcome,
+    /// What it found itself: nothing for time, which criterion writes down.
+    #[serde(default)]
+    pub findings: Findings,
+    /// Operations done while somebody else counted: instructions are counted from outside.
+    #[serde(default)]
+    pub operations: u64,
+}
+
+impl Answer {
+    /// An outcome without numbers.
+    pub fn of(outcome: Outcome) -> Self {
+        Self { outcome, findings: Findings::default(), operations: 0 }
+    }
 }
 
 impl From<Fault> for Outcome {

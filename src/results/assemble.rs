@@ -2,24 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::combine;
 use super::metric::Metric;
 use super::ranking::paired_ratio;
 use super::record::{
-    Absent, Allocator, Cell, Checks, Control, Failed, FailureKind, Machine, Measured, Overhead, Parameter,
-    Place, Profile, Record, ServedBy, Tool, Workload,
+    Absent, Allocator, Cell, Checks, Control, Failed, FailureKind, Machine, Overhead, Parameter, Place,
+    Profile, Record, ServedBy, Tool, Unprobed, Workload,
 };
 use crate::allocators::contract::Class;
 use crate::harness::protocol::{self, CaseName, Outcome};
-use crate::harness::run::CellName;
 use crate::harness::run::build::Built;
 use crate::harness::run::drive::State;
 use crate::harness::run::journal::{Failure, Header};
-use crate::harness::run::plan::{Filter, PlannedCase};
-use crate::stats;
+use crate::harness::run::plan::{Filter, PlannedCase, Runner};
+use crate::harness::run::{CellName, Effort};
 use crate::workloads::params::Value;
-
-/// The probability with which an interval covers the true median, at least.
-const CONFIDENCE: f64 = 0.95;
+use crate::workloads::probe::Probe;
 
 /// Makes the record of a finished run: what `header` promised, of which `state` is the outcome.
 ///
@@ -73,7 +71,12 @@ pub fn record(
     let cells = cells(cases, built, state);
     let overhead = overhead(&cells, &allocators);
     let warnings = header.warnings.iter().cloned().chain(heavy(&overhead)).collect();
-    let checks = Checks { control: control(&cells, state), overhead, unprobed: Vec::new(), warnings };
+    let checks = Checks {
+        control: control(&cells, state),
+        overhead,
+        unprobed: unprobed(cases, built, state),
+        warnings,
+    };
     Record {
         id: header.id.clone(),
         tool: Tool {
@@ -85,7 +88,7 @@ pub fn record(
         command: header.command.clone(),
         profile: Profile {
             name: header.profile.clone(),
-            rounds: BTreeMap::from([(Metric::Time.id().to_owned(), header.effort.rounds)]),
+            rounds: rounds(&header.effort),
             warm_up_ms: Some(header.effort.warm_up_ms),
             measuring_ms: Some(header.effort.measuring_ms),
             samples: Some(header.effort.samples),
@@ -117,31 +120,70 @@ fn cells(cases: &[PlannedCase], built: &Built, state: &State) -> Vec<Cell> {
             if state.failed.contains_key(&name) {
                 continue;
             }
-            let Some(rounds) = state.measured.get(&name) else { continue };
+            let rounds = |probe: Probe| {
+                let rounds = state.measured.get(&(name.clone(), probe));
+                rounds.map(|rounds| rounds.values().collect::<Vec<_>>()).unwrap_or_default()
+            };
+            let mut metrics: BTreeMap<_, _> = Probe::ALL
+                .into_iter()
+                .flat_map(|probe| combine::metrics(rounds(probe).into_iter()))
+                .collect();
+            // What was counted on the way says nothing of a cell that no probe measured.
+            if metrics.is_empty() {
+                continue;
+            }
+            metrics.extend(combine::metrics(state.verified.get(&name).into_iter()));
             let served_by = state
                 .served
                 .get(&name)
                 .map(|method| ServedBy { allocator: allocator.clone(), method: method.clone() });
-            let time = measured(rounds.values().copied().collect());
             cells.push(Cell {
                 place: place(&case.name, allocator),
                 served_by,
-                metrics: BTreeMap::from([(Metric::Time, time)]),
-                memory: None,
-                latency: None,
+                metrics,
+                memory: rounds(Probe::Memory).first().and_then(|findings| findings.memory.clone()),
+                latency: combine::latency(
+                    rounds(Probe::Latency).into_iter().filter_map(|it| it.latency.as_ref()),
+                ),
             });
         }
     }
     cells
 }
 
-/// Median and sign-test interval of one value a round.
-fn measured(replicates: Vec<f64>) -> Measured {
-    let value =
-        stats::median(&replicates).expect("a cell is entered with its first value, and values are finite");
-    let interval =
-        stats::sign_test_interval(&replicates, CONFIDENCE).map(|interval| (interval.low, interval.high));
-    Measured { value, interval, replicates }
+/// What a probe could not measure: one entry for all allocators, for one in all its cases, or for a single cell, as far as
+/// the reason reaches.
+fn unprobed(cases: &[PlannedCase], built: &Built, state: &State) -> Vec<Unprobed> {
+    let mut found: BTreeMap<(Probe, &str, &str), Vec<String>> = BTreeMap::new();
+    for ((cell, probe), reason) in state.unprobed.iter().filter(|((cell, _), _)| !cell.twin) {
+        found.entry((*probe, reason, &cell.allocator)).or_default().push(cell.case.to_string());
+    }
+    let runs = |allocator: &str, probe: Probe| {
+        let runs =
+            |runner: Runner| built.executables[runner.executable].description.allocator.id == allocator;
+        cases.iter().filter(|case| case.runners(probe).any(|runner| !runner.twin && runs(runner))).count()
+    };
+    let mut entries: Vec<Unprobed> = Vec::new();
+    for ((probe, reason, allocator), cases) in found {
+        let whole = cases.len() == runs(allocator, probe);
+        let cases = if whole { vec![None] } else { cases.into_iter().map(Some).collect() };
+        entries.extend(cases.into_iter().map(|case| Unprobed {
+            probe: probe.id().to_owned(),
+            allocator: Some(allocator.to_owned()),
+            case,
+            reason: reason.to_owned(),
+        }));
+    }
+    for probe in Probe::ALL {
+        let mine = |entry: &Unprobed| entry.probe == probe.id();
+        let able = state.measured.keys().any(|(_, measured)| *measured == probe);
+        let Some(first) = entries.iter().find(|entry| mine(entry)).cloned() else { continue };
+        if !able && entries.iter().filter(|entry| mine(entry)).all(|entry| entry.reason == first.reason) {
+            entries.retain(|entry| !mine(entry));
+            entries.push(Unprobed { allocator: None, case: None, ..first });
+        }
+    }
+    entries
 }
 
 fn failed(cell: &CellName, failure: &Failure) -> Failed {
@@ -219,11 +261,24 @@ fn control(cells: &[Cell], state: &State) -> Vec<Control> {
     let pair = |cell: &Cell| {
         let case = CaseName { workload: cell.place.workload.clone(), params: cell.place.params.clone() };
         let twin = CellName { case, allocator: cell.place.allocator.clone(), twin: true };
-        let again = measured(state.measured.get(&twin)?.values().copied().collect());
-        let ratio = paired_ratio(&again, cell.metrics.get(&Metric::Time)?)?;
-        Some(Control { place: cell.place.clone(), ratio: ratio.value, interval: ratio.interval })
+        let again = combine::metrics(state.measured.get(&(twin, Probe::Time))?.values());
+        let (first, second) = (cell.metrics.get(&Metric::Time)?, again.get(&Metric::Time)?);
+        let ratio = paired_ratio(second, first)?;
+        let rounds = first.replicates.iter().copied().zip(second.replicates.iter().copied());
+        Some(Control {
+            place: cell.place.clone(),
+            ratio: ratio.value,
+            interval: ratio.interval,
+            rounds: rounds.collect(),
+        })
     };
     cells.iter().filter_map(pair).collect()
+}
+
+/// Rounds by probe, and the one of counting, which goes along with the check of every cell.
+fn rounds(effort: &Effort) -> BTreeMap<String, u32> {
+    let probes = effort.rounds.iter().map(|(probe, rounds)| (probe.id().to_owned(), *rounds));
+    probes.chain([("counts".to_owned(), 1)]).collect()
 }
 
 fn place(case: &CaseName, allocator: &str) -> Place {

@@ -7,6 +7,7 @@
 //! | [`store`] | reading and writing record files |
 //! | [`import`] | criterion's output directory, made into a record |
 //! | [`assemble`] | a record from what a run measured |
+//! | `combine` | the rounds of one cell, made into its numbers |
 //! | [`ranking`] | scores and ranks |
 //! | [`verdict`] | one cell's change judged, with the evidence |
 //! | [`compare`] | two records, cell by cell |
@@ -14,6 +15,7 @@
 //! | [`control`] | the same code compared with itself |
 
 pub mod assemble;
+mod combine;
 pub mod compare;
 pub mod confirm;
 pub mod control;

@@ -259,6 +259,8 @@ pub struct Control {
     pub ratio: f64,
     /// The ratio's interval, where the rounds suffice for one.
     pub interval: Option<(f64, f64)>,
+    /// (first, second) of each round, ns per operation. Empty in old records.
+    pub rounds: Vec<(f64, f64)>,
 }
 
 impl Control {

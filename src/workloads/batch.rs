@@ -7,7 +7,7 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -116,6 +116,10 @@ impl Shape for Batch {
             threads: 1,
         }
     }
+
+    fn declared(&self) -> Option<Declared> {
+        Some(Declared::pairs(self.repeats() * self.n))
+    }
 }
 
 impl OneThread for Batch {
@@ -143,13 +147,16 @@ impl<H: Heap, M: Mode> Body for Batches<'_, H, M> {
         self.heap.reset();
         let handle = self.heap.handle();
         timed(clock, self.repeats * self.sizes.len(), || {
+            self.mode.begin();
             for _ in 0..self.repeats {
                 for (slot, &size) in self.slots.iter_mut().zip(self.sizes.iter()) {
                     *slot = Slot::take(handle, size, self.mode);
+                    self.mode.step();
                 }
                 for &position in self.order.iter() {
                     // SAFETY: all slots were taken above; `order` is a permutation, so each is freed once.
                     unsafe { self.slots[position as usize].free(handle, self.mode) };
+                    self.mode.step();
                 }
             }
         })

@@ -8,7 +8,7 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -56,6 +56,10 @@ impl Shape for BulkRelease {
     fn demand(&self) -> Demand {
         Demand { block: None, live_blocks: self.n, pass_bytes: SIZES.budget(self.n), threads: 1 }
     }
+
+    fn declared(&self) -> Option<Declared> {
+        Some(Declared::pairs(self.n))
+    }
 }
 
 impl OneThread for BulkRelease {
@@ -77,8 +81,10 @@ impl<H: Heap, M: Mode> Body for Objects<'_, H, M> {
     fn pass(&mut self, clock: &dyn Clock) -> Pass {
         timed(clock, self.sizes.len(), || {
             let handle = self.heap.handle();
+            self.mode.begin();
             for (slot, &size) in self.slots.iter_mut().zip(self.sizes.iter()) {
                 *slot = Slot::take(handle, size, self.mode);
+                self.mode.step();
             }
             let mut sum = 0_u64;
             for slot in self.slots.iter() {
@@ -89,9 +95,11 @@ impl<H: Heap, M: Mode> Body for Objects<'_, H, M> {
             }
             black_box(sum);
             if H::FREES {
+                self.mode.begin();
                 for slot in self.slots.iter() {
                     // SAFETY: taken from this handle above, freed once.
                     unsafe { slot.free(handle, self.mode) };
+                    self.mode.step();
                 }
             } else {
                 self.heap.reset();

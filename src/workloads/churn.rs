@@ -7,7 +7,7 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -80,6 +80,10 @@ impl Shape for Churn {
             pass_bytes: self.sizes.budget(self.live + PASS),
             threads: 1,
         }
+    }
+
+    fn declared(&self) -> Option<Declared> {
+        Some(Declared::pairs(PASS))
     }
 }
 

@@ -10,7 +10,7 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -74,6 +74,10 @@ impl Shape for FixedSize {
             threads: 1,
         }
     }
+
+    fn declared(&self) -> Option<Declared> {
+        Some(Declared::pairs(BLOCKS))
+    }
 }
 
 impl OneThread for FixedSize {
@@ -100,13 +104,16 @@ impl<H: Heap, M: Mode> Body for Objects<'_, H, M> {
         let handle = self.heap.handle();
         let size = black_box(self.size);
         timed(clock, BLOCKS, || {
+            self.mode.begin();
             for block in self.blocks.iter_mut() {
                 *block = Slot::take(handle, size, self.mode).block;
+                self.mode.step();
             }
             for &position in self.order.iter() {
                 let slot = Slot { block: self.blocks[position as usize], size };
                 // SAFETY: all blocks were taken above with this size; `order` is a permutation, so each is freed once.
                 unsafe { slot.free(handle, self.mode) };
+                self.mode.step();
             }
         })
     }

@@ -11,7 +11,7 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
 use super::sizes::Sizes;
 use super::table::Table;
@@ -103,6 +103,12 @@ impl Shape for Grow {
             threads: 1,
         }
     }
+
+    fn declared(&self) -> Option<Declared> {
+        let repeats = self.steps.repeats();
+        let reallocations = repeats * (self.steps.sizes().len() - 1);
+        Some(Declared { reallocations: reallocations as u64, ..Declared::pairs(repeats) })
+    }
 }
 
 impl OneThread for Grow {
@@ -131,6 +137,8 @@ impl<H: Heap, M: Mode> Body for Growing<'_, H, M> {
                 let mut block = take(handle, layout);
                 // SAFETY: the block has `layout.size()` bytes and is ours until it is freed below.
                 unsafe { self.mode.fill(block, layout.size()) };
+                // The first block, and the last one's end below, are no steps.
+                self.mode.begin();
                 for &larger in later {
                     // SAFETY: the block came from this handle with `layout`, and `larger` is larger.
                     block = match unsafe { handle.grow(black_box(block), layout, larger) } {
@@ -142,6 +150,7 @@ impl<H: Heap, M: Mode> Body for Growing<'_, H, M> {
                     // SAFETY: the grown block has `larger.size()` bytes.
                     unsafe { self.mode.fill(block, larger.size()) };
                     layout = larger;
+                    self.mode.step();
                 }
                 let block: NonNull<u8> = black_box(block);
                 // SAFETY: the block came from this handle, last with `layout`, and is freed once.

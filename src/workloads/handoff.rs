@@ -7,7 +7,7 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::queue::{BATCH, Queue};
-use super::shape::{Drive, Facts, Family, ManyThreads, Needs, Parameter, Scope, Shape};
+use super::shape::{Declared, Drive, Facts, Family, ManyThreads, Needs, Parameter, Scope, Shape};
 use super::sizes::Sizes;
 use super::slot::Slot;
 use super::team;
@@ -76,6 +76,10 @@ impl Shape for Handoff {
             threads: self.threads,
         }
     }
+
+    fn declared(&self) -> Option<Declared> {
+        Some(Declared::pairs(self.threads / 2 * BATCHES * BATCH))
+    }
 }
 
 impl ManyThreads for Handoff {
@@ -93,7 +97,13 @@ impl ManyThreads for Handoff {
                 laps.time(|| {
                     if index.is_multiple_of(2) {
                         for number in 0..BATCHES {
-                            let batch = std::array::from_fn(|_| Slot::take(handle, SIZE, &mut mode).block);
+                            // Anew for each batch: handing one over, and waiting for room, is no step.
+                            mode.begin();
+                            let batch = std::array::from_fn(|_| {
+                                let block = Slot::take(handle, SIZE, &mut mode).block;
+                                mode.step();
+                                block
+                            });
                             // SAFETY: this member alone pushes to this queue.
                             if !unsafe { queue.push(&batch, number + 1 == BATCHES) } {
                                 return;
@@ -103,10 +113,12 @@ impl ManyThreads for Handoff {
                         for _ in 0..BATCHES {
                             // SAFETY: this member alone pops from this queue.
                             let Some(batch) = (unsafe { queue.pop() }) else { return };
+                            mode.begin();
                             for block in batch {
                                 let slot = Slot { block, size: SIZE };
                                 // SAFETY: the producer took it from this heap and handed it on, once, to us.
                                 unsafe { slot.free(handle, &mut mode) };
+                                mode.step();
                             }
                         }
                     }

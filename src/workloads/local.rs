@@ -6,7 +6,7 @@ use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
-use super::shape::{Drive, Facts, Family, ManyThreads, Needs, Parameter, Scope, Shape};
+use super::shape::{Declared, Drive, Facts, Family, ManyThreads, Needs, Parameter, Scope, Shape};
 use super::sizes::Sizes;
 use super::slot::Slot;
 use super::table::Table;
@@ -73,6 +73,10 @@ impl Shape for Local {
             threads: self.threads,
         }
     }
+
+    fn declared(&self) -> Option<Declared> {
+        Some(Declared::pairs(self.threads * REPEATS * STEPS))
+    }
 }
 
 /// One replacement. Four bytes: the table streams past the caches that the blocks want.
@@ -97,12 +101,14 @@ impl ManyThreads for Local {
             let mut slots = Table::new(SLOTS, |_| Slot::take(handle, SIZES.draw(&mut random), &mut mode));
             while laps.next() {
                 laps.time(|| {
+                    mode.begin();
                     for _ in 0..REPEATS {
                         for step in steps.iter() {
                             let slot = &mut slots[step.slot as usize];
                             // SAFETY: every slot holds a live block; this one is overwritten in the next line.
                             unsafe { slot.free(handle, &mut mode) };
                             *slot = Slot::take(handle, step.size.into(), &mut mode);
+                            mode.step();
                         }
                     }
                 });

@@ -7,7 +7,7 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -84,6 +84,10 @@ impl Shape for Pair {
             threads: 1,
         }
     }
+
+    fn declared(&self) -> Option<Declared> {
+        Some(Declared::pairs(self.stretches() * self.stretch()))
+    }
 }
 
 impl OneThread for Pair {
@@ -107,10 +111,12 @@ impl<H: Heap, M: Mode> Body for Pairs<'_, H, M> {
             for _ in 0..stretches {
                 self.heap.reset();
                 let handle = self.heap.handle();
+                self.mode.begin();
                 for _ in 0..stretch {
                     let slot = Slot::take(handle, size, self.mode);
                     // SAFETY: taken from this handle just now, freed once.
                     unsafe { slot.free(handle, self.mode) };
+                    self.mode.step();
                 }
             }
         })

@@ -141,6 +141,28 @@ pub trait Shape: Sized + 'static {
 
     /// What it will ask of an allocator.
     fn demand(&self) -> Demand;
+
+    /// What one pass does inside the clock on a heap that frees one block at a time; `None` where it depends on what is
+    /// drawn from the seed. A test holds the workload to it.
+    fn declared(&self) -> Option<Declared>;
+}
+
+/// The calls of one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Blocks taken.
+    pub allocations: u64,
+    /// Blocks given back one at a time.
+    pub frees: u64,
+    /// Blocks resized.
+    pub reallocations: u64,
+}
+
+impl Declared {
+    /// So many blocks taken and given back.
+    pub const fn pairs(blocks: usize) -> Self {
+        Self { allocations: blocks as u64, frees: blocks as u64, reallocations: 0 }
+    }
 }
 
 /// A shape for one thread.

@@ -7,11 +7,11 @@ use allocator_api2::alloc::{Allocator, System};
 use allocator_api2::vec::Vec;
 
 use super::heap::{Heap, refused};
-use super::mode::Mode;
+use super::mode::{Mode, Touch};
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
 };
 use super::table::Table;
 use super::text::Text;
@@ -81,13 +81,18 @@ impl Shape for Strings {
         let pass_bytes = 2 * LINES * 4 * (LINE_BYTES + 32) + LINES * size_of::<Text<System>>() * 4;
         Demand { block: None, live_blocks: LINES + 4, pass_bytes, threads: 1 }
     }
+
+    fn declared(&self) -> Option<Declared> {
+        // How often a text that grows is resized depends on its length, and that on the numbers drawn.
+        None
+    }
 }
 
 impl OneThread for Strings {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
         let mut random = Random::new(seed);
         let numbers = Table::new(LINES, |_| random.next_u64());
-        let expected = checksum(report(System, &numbers, self.capacity).as_bytes());
+        let expected = checksum(report(System, &numbers, self.capacity, &mut Touch).as_bytes());
         drive(&mut Report { numbers, capacity: self.capacity, expected, heap, mode });
     }
 }
@@ -106,7 +111,7 @@ impl<H: Heap, M: Mode> Body for Report<'_, H, M> {
         // The checksum is ours and not the program's: the clock stops for it.
         let mut joined = None;
         let build = timed(clock, LINES, || {
-            joined = Some(report(self.heap.handle(), &self.numbers, self.capacity));
+            joined = Some(report(self.heap.handle(), &self.numbers, self.capacity, self.mode));
         });
         let checksum = checksum(joined.as_ref().map_or(&[], Text::as_bytes));
         let release = timed(clock, 0, || drop(joined));
@@ -117,8 +122,13 @@ impl<H: Heap, M: Mode> Body for Report<'_, H, M> {
     }
 }
 
-/// Builds the lines and joins them.
-fn report<A: Allocator + Copy>(allocator: A, numbers: &[u64], capacity: Capacity) -> Text<A> {
+/// Builds the lines, each of them a step, and joins them, which is none.
+fn report<A: Allocator + Copy, M: Mode>(
+    allocator: A,
+    numbers: &[u64],
+    capacity: Capacity,
+    mode: &mut M,
+) -> Text<A> {
     let text = |bytes: usize| {
         let mut text = Text::new_in(allocator);
         if capacity == Capacity::Reserved {
@@ -131,6 +141,7 @@ fn report<A: Allocator + Copy>(allocator: A, numbers: &[u64], capacity: Capacity
     if lines.try_reserve_exact(reserved).is_err() {
         refused(Layout::new::<Text<A>>());
     }
+    mode.begin();
     for &number in numbers {
         let (low, high) = (number & 0xFFFF_FFFF, number >> 32);
         let (mut key, mut value) = (text(24), text(40));
@@ -146,6 +157,10 @@ fn report<A: Allocator + Copy>(allocator: A, numbers: &[u64], capacity: Capacity
             refused(Layout::new::<Text<A>>());
         }
         lines.push(line);
+        // The two temporary texts are a part of the line: they go before it is done, in the usual order.
+        drop(value);
+        drop(key);
+        mode.step();
     }
     let mut joined = text(lines.iter().map(|line: &Text<A>| line.as_bytes().len() + 1).sum());
     for line in &lines {
@@ -172,13 +187,13 @@ mod tests {
     #[test]
     fn both_forms_build_the_same_text() {
         let numbers: std::vec::Vec<u64> = (0..100).map(|number| number * 0x1234_5678_9ABC).collect();
-        let text = |capacity| report(System, &numbers, capacity).as_str().to_owned();
+        let text = |capacity| report(System, &numbers, capacity, &mut Touch).as_str().to_owned();
         assert_eq!(text(Capacity::Grown), text(Capacity::Reserved));
     }
 
     #[test]
     fn another_text_has_another_checksum() {
-        let sum = |numbers: &[u64]| checksum(report(System, numbers, Capacity::Grown).as_bytes());
+        let sum = |numbers: &[u64]| checksum(report(System, numbers, Capacity::Grown, &mut Touch).as_bytes());
         assert_ne!(sum(&[1, 2, 3]), sum(&[1, 2, 4]));
         assert_ne!(checksum(b"abcdefgh1"), checksum(b"abcdefgh2"));
     }

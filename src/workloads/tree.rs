@@ -9,7 +9,9 @@ use super::heap::{Heap, refused};
 use super::mode::Mode;
 use super::params::Params;
 use super::probe::Probe;
-use super::shape::{Body, Clock, Drive, Facts, Family, Needs, OneThread, Pass, Scope, Shape, timed};
+use super::shape::{
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Pass, Scope, Shape, timed,
+};
 use super::table::Table;
 use crate::allocators::contract::Demand;
 use crate::stats::random::Random;
@@ -75,6 +77,11 @@ impl Shape for Tree {
             pass_bytes: (long + TREES * short) * NODE_BYTES,
             threads: 1,
         }
+    }
+
+    fn declared(&self) -> Option<Declared> {
+        // How many nodes there are depends on the depths drawn: one allocation and one free for each operation.
+        None
     }
 }
 
@@ -146,12 +153,24 @@ fn total<A: Allocator>(node: &Node<A>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allocators::contract::Subject;
+    use crate::allocators::global::GlobalSubject;
+    use crate::instruments::counting::Counting;
 
     #[test]
     fn a_tree_holds_every_number_once() {
         // Numbered like a binary heap from 1, a full tree of five levels holds 1 to 31.
         assert_eq!(total(&build(System, 5, 1)), (1..=31).sum::<u64>());
         assert_eq!(nodes(5), 31);
+    }
+
+    #[test]
+    fn each_node_is_one_block() {
+        let counting = Counting::new(GlobalSubject);
+        forest(counting.handle(), &[4, 9]);
+        let blocks = (nodes(LONG_LIVED) + nodes(4) + nodes(9)) as u64;
+        let counts = counting.tally().snapshot();
+        assert_eq!((counts.allocations, counts.frees, counts.reallocations), (blocks, blocks, 0));
     }
 
     #[test]

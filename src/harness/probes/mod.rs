@@ -3,5 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`latency`] | how long single steps take |
+//! | [`instructions`] | instructions of fixed work, counted by callgrind |
 
+pub mod instructions;
 pub mod latency;

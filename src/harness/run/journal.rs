@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{CellName, Effort, RunError};
+use crate::harness::findings::Findings;
 use crate::harness::protocol::Outcome;
+use crate::workloads::probe::Probe;
 use crate::workloads::shape::Profile;
 
 /// What a run is: all that must be equal for it to go on.
@@ -55,24 +57,40 @@ pub struct Header {
 }
 
 /// [`Header::journal`] of this version.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// What became of one process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
     /// The cell's content was checked and is right.
-    Verified(CellName),
+    Verified {
+        /// Which.
+        cell: CellName,
+        /// What was counted meanwhile.
+        findings: Findings,
+    },
     /// The cell was measured in a round.
     Measured {
         /// Which.
         cell: CellName,
+        /// By what.
+        probe: Probe,
         /// Counted from 0.
         round: u32,
-        /// Nanoseconds per operation.
-        time_ns: f64,
+        /// What came out.
+        findings: Findings,
         /// How it was seen who served.
         served: Option<String>,
+    },
+    /// A probe cannot measure the cell, which says nothing against the allocator; it is not tried again.
+    Unprobed {
+        /// Which.
+        cell: CellName,
+        /// By what.
+        probe: Probe,
+        /// Why.
+        reason: String,
     },
     /// It went wrong; the cell is not tried again.
     Failed {
@@ -243,7 +261,7 @@ mod tests {
             id: id.to_owned(),
             command: "allocmark run".to_owned(),
             profile: profile.to_owned(),
-            effort: Effort { rounds: 1, warm_up_ms: 1, measuring_ms: 1, samples: 10 },
+            effort: Effort { rounds: [(Probe::Time, 1)].into(), warm_up_ms: 1, measuring_ms: 1, samples: 10 },
             seed: 1,
             allocator_filter: String::new(),
             workload_filter: String::new(),
@@ -277,7 +295,7 @@ mod tests {
         for (header, words) in [
             (header("b", "smoke"), r#"it is the journal of the run "b", not of "a""#),
             (header("a", "gigantic"), r#"there is no profile "gigantic""#),
-            (other, "journal version 3, this version writes 2"),
+            (other, "journal version 4, this version writes 3"),
         ] {
             let directory = tempfile::tempdir().unwrap();
             drop(Journal::begin(directory.path(), &header).unwrap());

@@ -1,25 +1,31 @@
-//! The driver: builds the bench executables once, then measures one process for each (round, case, allocator).
+//! The driver: builds the bench executables once, then measures one process for each (probe, round, case, allocator).
 //!
 //! | file | what |
 //! |---|---|
 //! | [`build`] | the executables, from cargo, and what they say of themselves |
 //! | [`plan`] | which cells, how many rounds, in which order |
 //! | [`journal`] | every finished process, on disk before the next begins |
-//! | [`process`] | one process with a time limit |
 //! | [`drive`] | the loop |
+//! | [`execute`] | one cell by one probe: which process, and what its answer means |
+//! | [`callgrind`] | counting instructions under valgrind |
+//! | [`process`] | one process with a time limit |
 //!
 //! The allocators of a case follow each other directly, so that what the machine does slowly meets all of them alike; in
 //! which order is drawn anew for each (case, round), so that none profits from its place.
 
 pub mod build;
+pub mod callgrind;
 pub mod drive;
+pub mod execute;
 pub mod journal;
 pub mod plan;
 pub mod process;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::protocol::CaseName;
+use crate::workloads::probe::Probe;
 
 /// Why a run did not get as far as measuring, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -170,10 +176,10 @@ impl std::fmt::Display for CellName {
 }
 
 /// How much is measured in each process, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Effort {
-    /// Rounds.
-    pub rounds: u32,
+    /// Rounds of each probe; a probe that is not in it does not run.
+    pub rounds: BTreeMap<Probe, u32>,
     /// Criterion's warm-up, milliseconds.
     pub warm_up_ms: u64,
     /// Criterion's measuring time, milliseconds.

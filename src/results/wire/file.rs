@@ -245,6 +245,8 @@ pub(super) struct Control {
     pub low: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<(f64, f64)>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -77,7 +77,7 @@ pub fn to_json(record: &Record) -> String {
 /// If `text` is not a record of schema [`SCHEMA`], or contradicts itself.
 pub fn from_json(text: &str, path: &Path) -> Result<Record, RecordError> {
     // The schema first: a newer file should be refused as newer, not for its first unknown field.
-    let envelope: Envelope = serde_json::from_str(text).map_err(|error| json_error(path, &error))?;
+    let envelope: Envelope = serde_json::from_str(text).map_err(|error| json_error(path, text, &error))?;
     let schema = envelope.schema.ok_or_else(|| RecordError::Content {
         path: path.to_owned(),
         place: "top level".to_owned(),
@@ -88,7 +88,7 @@ pub fn from_json(text: &str, path: &Path) -> Result<Record, RecordError> {
         let found = schema.to_string().chars().take(40).collect();
         return Err(RecordError::Schema { path: path.to_owned(), found });
     }
-    let file: file::File = serde_json::from_str(text).map_err(|error| json_error(path, &error))?;
+    let file: file::File = serde_json::from_str(text).map_err(|error| json_error(path, text, &error))?;
     reading::to_record(file).map_err(|fault| RecordError::Content {
         path: path.to_owned(),
         place: one_line(&fault.place),
@@ -97,11 +97,15 @@ pub fn from_json(text: &str, path: &Path) -> Result<Record, RecordError> {
     })
 }
 
-fn json_error(path: &Path, error: &serde_json::Error) -> RecordError {
+fn json_error(path: &Path, text: &str, error: &serde_json::Error) -> RecordError {
     let (line, column) = (error.line(), error.column());
-    let text = error.to_string();
-    let said = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-    let problem = if error.is_eof() { format!("the file ends too early ({said})") } else { one_line(said) };
+    let whole = error.to_string();
+    let said = whole.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&whole);
+    // A number that was cut after its point is a bad number to the parser, though the file is what is too short.
+    let last = text.lines().last().unwrap_or_default();
+    let at_end = line == text.lines().count() && column >= last.len() && !text.ends_with('\n');
+    let problem =
+        if error.is_eof() || at_end { format!("the file ends too early ({said})") } else { one_line(said) };
     RecordError::Json { path: path.to_owned(), line, column, problem }
 }
 

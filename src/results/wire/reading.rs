@@ -231,7 +231,11 @@ fn checks(checks: file::Checks, places: &Places) -> Result<record::Checks, Fault
             }
         };
         let place = record::Place { workload: entry.workload, params, allocator: entry.allocator };
-        control.push(record::Control { place, ratio, interval });
+        let times = entry.rounds.iter().flat_map(|(first, second)| [*first, *second]);
+        for (index, time) in times.enumerate() {
+            number(&format!("{at}.rounds[{}]", index / 2), Metric::Time, Some(time))?;
+        }
+        control.push(record::Control { place, ratio, interval, rounds: entry.rounds });
     }
     let unprobed = checks.unprobed.into_iter().map(|file::Unprobed { probe, allocator, case, reason }| {
         record::Unprobed { probe, allocator, case, reason }

@@ -112,7 +112,12 @@ fn sample() -> Record {
                 fastest: "system".to_owned(),
                 fastest_ns: 12.0,
             }],
-            control: vec![Control { place: place(64, "system"), ratio: 1.01, interval: Some((0.98, 1.02)) }],
+            control: vec![Control {
+                place: place(64, "system"),
+                ratio: 1.01,
+                interval: Some((0.98, 1.02)),
+                rounds: vec![(10.0, 10.1)],
+            }],
             unprobed: vec![Unprobed {
                 probe: "instructions".to_owned(),
                 allocator: Some("system".to_owned()),
@@ -201,9 +206,10 @@ fn the_top_level_keys_are_those_of_the_format() {
 fn truncated_text_is_refused_with_line_and_column() {
     let text = to_json(&sample());
     refused(&text[..text.len() / 2], &["line ", "column ", "ends too early"]);
+    refused("{\"schema\": 1, \"id\": 1.", &["ends too early"]);
     refused("", &["line 1", "ends too early"]);
     refused("[]", &["expected a JSON object"]);
-    refused("not json", &["line 1, column 2"]);
+    refused("not json\n", &["line 1, column 2"]);
 }
 
 #[test]

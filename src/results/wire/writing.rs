@@ -240,6 +240,7 @@ fn checks(checks: &record::Checks) -> file::Checks {
         ratio: Some(control.ratio),
         low: control.interval.map(|(low, _)| low),
         high: control.interval.map(|(_, high)| high),
+        rounds: control.rounds.clone(),
     });
     file::Checks {
         overhead: overhead.collect(),
