@@ -11,6 +11,7 @@
 //! | [`heap`] | an allocator as a workload sees it |
 //! | [`mode`] | touching blocks, or filling and checking them |
 //! | [`slot`] | taking a block and giving it back |
+//! | [`litter`] | free lists as an aged program leaves them |
 //! | [`table`] | tables made before the clock, outside the allocator under test |
 //! | [`sizes`] | distributions of block sizes |
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
@@ -25,6 +26,7 @@ pub mod fixed_size;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
+pub mod litter;
 pub mod local;
 pub mod mode;
 pub mod pair;
