@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 
 use allocator_api2::alloc::{AllocError, Allocator};
 use allocmark::allocators::contract::{Demand, Subject};
+use allocmark::allocators::global::GlobalSubject;
 use allocmark::harness::findings::Findings;
 use allocmark::harness::metric::Metric;
 use allocmark::harness::probes::latency;
 use allocmark::workloads::churn::Churn;
 use allocmark::workloads::heap::Individually;
+use allocmark::workloads::local::Local;
 use allocmark::workloads::mode::Touch;
-use allocmark::workloads::shape::{Body, Clock, Drive, OneThread, Pass, Profile, Scope, Shape};
+use allocmark::workloads::shape::{Body, Clock, Drive, ManyThreads, OneThread, Pass, Profile, Scope, Shape};
 
 /// One allocation in so many stalls: more than one in ten thousand, so that the 99.99th percentile is a stall.
 const ONE_IN: u64 = 5_000;
@@ -85,6 +87,16 @@ impl Body for Noting<'_> {
     }
 }
 
+/// Of the passes of a workload in which a step is an operation, those that were recorded: the last ones.
+fn recorded(mut passes: Vec<(u64, u64)>, findings: &Findings) -> Vec<(u64, u64)> {
+    let (mut steps, mut first) = (findings.latency.as_ref().unwrap().steps, passes.len());
+    while steps > 0 {
+        first -= 1;
+        steps = steps.checked_sub(passes[first].0).expect("whole passes are recorded");
+    }
+    passes.split_off(first)
+}
+
 /// Churns with one size; gives back what the probe found, and how often the allocator stalled in recorded passes.
 fn churned(stalls: bool) -> (Findings, u64) {
     let churn = &Churn::cases(Scope { profile: Profile::Quick, cpus: 2 })[0];
@@ -108,15 +120,8 @@ fn churned(stalls: bool) -> (Findings, u64) {
         Ok(passes)
     })
     .unwrap();
-    // A step is an operation here, and the recorded passes are the last ones.
-    let (mut steps, mut stalled) = (findings.latency.as_ref().unwrap().steps, 0);
-    for (operations, stalls) in passes.into_iter().rev() {
-        if steps == 0 {
-            break;
-        }
-        steps = steps.checked_sub(operations).expect("whole passes are recorded");
-        stalled += stalls;
-    }
+    let recorded = recorded(passes, &findings);
+    let stalled = recorded.iter().map(|(_, stalls)| stalls).sum();
     (findings, stalled)
 }
 
@@ -172,4 +177,27 @@ fn the_findings_say_what_the_probe_can_tell_and_what_it_costs() {
         let stalls = [Metric::Stalls1us, Metric::Stalls10us].contains(&metric);
         assert!(stalls || ns >= 5.0 * latency.quantum_ns, "{metric:?}: {ns}");
     }
+}
+
+#[test]
+fn threads_record_whole_passes_after_the_warm_up() {
+    let two_threads = &Local::cases(Scope { profile: Profile::Quick, cpus: 2 })[1];
+    assert_eq!(two_threads.params().to_string(), "threads=2");
+    let plain = |drive: Drive<'_>| {
+        two_threads.open(&mut Individually(GlobalSubject), &mut Touch, 1, drive);
+        Ok::<_, Infallible>(())
+    };
+    let (passes, findings) = latency::measure(plain, |mode, drive| {
+        let mut passes = Vec::new();
+        two_threads.open(&mut Individually(GlobalSubject), mode, 1, &mut |body| {
+            let mut noting = Noting { body, stalled: &Cell::new(0), passes: Vec::new() };
+            drive(&mut noting);
+            passes = noting.passes;
+        });
+        Ok(passes)
+    })
+    .unwrap();
+    let all = passes.len();
+    let recorded = recorded(passes, &findings).len();
+    assert!(0 < recorded && recorded < all, "{recorded} of {all} passes");
 }

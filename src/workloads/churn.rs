@@ -47,8 +47,8 @@ impl Shape for Churn {
               With one size the freed block serves the next request; with mixed sizes it does not. The difference \
               between the two is the price of size classes.\n\n\
               In a littered heap the set lives between blocks that stay: on twice as many pages, none of which ever \
-              becomes empty. That costs translations of addresses, and an allocator that looks for a page with room or \
-              keeps the fullest in front has more to look at.",
+              becomes empty. While it fits the caches that is hardly seen; beyond them it costs translations of \
+              addresses, and whoever looks for a page with room has more of them to look at.",
         operation: "free + alloc",
         step: "free + alloc",
         probes: &[Probe::Time, Probe::Latency, Probe::Instructions],

@@ -3,8 +3,10 @@
 //! A fresh heap hands out neighbours one after another, and a benchmark that begins on one measures the best order of
 //! addresses that the allocator will ever have. A program that has run for a while takes and frees in no order: its free
 //! lists are shuffled, and the blocks in them lie between others that are still in use, so that no page becomes empty and
-//! nothing can be merged or given back. An allocator that carves its blocks from untouched memory loses most by that, one
-//! that knows one size and one list least.
+//! nothing can be merged or given back.
+//!
+//! Nobody gains by it and not all lose alike: on one machine `fixed-size` in last-in-first-out order took 1.2 to 1.8 times
+//! as long as on a clean heap, `tree` 1.0 to 1.2 times, and a large `churn` between 1.0 and 2.
 
 use super::heap::Heap;
 use super::mode::Mode;

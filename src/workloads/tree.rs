@@ -58,8 +58,8 @@ impl Shape for Tree {
               The owner of a node carries the handle that frees it: nothing for a global allocator (24 bytes a node), a \
               reference for a scoped one (40 bytes). That is the price of the idiom, and it is in the time.\n\n\
               Summing walks every node: an allocator that puts a parent next to its children makes the walk cheaper.\n\n\
-              That is where a littered heap tells most: nodes that a clean heap lays out in the order in which they are \
-              built and walked come from all over it. Allocators that release everything together have no such state: \
+              That is what a littered heap undoes: nodes that a clean one lays out in the order in which they are built \
+              and walked come from all over it. Allocators that release everything together have no such state: \
               they are measured on the clean heap alone.",
         operation: "node",
         step: "",
