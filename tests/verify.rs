@@ -222,7 +222,7 @@ fn a_verified_cell_tells_what_it_asks_of_the_allocator() {
     assert_eq!(of(Metric::UsableRatio), (1 << 20) as f64 / 64.0);
 
     // The live set is in the peak: a block is freed before the next one is taken.
-    let churn = found("churn", "live=10000,size=64");
+    let churn = found("churn", "live=10000,size=64,heap=clean");
     assert_eq!((churn[&Metric::Allocations], churn[&Metric::PeakLive]), (1.0, 640_000.0));
 
     // Twelve doublings from 16 bytes to 64 KiB: a twelfth of an allocation and of all bytes for each.

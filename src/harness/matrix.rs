@@ -2,6 +2,7 @@
 
 use crate::allocators::contract::{Class, Contract};
 use crate::allocators::list::{self, Row};
+use crate::workloads::litter::HeapState;
 use crate::workloads::params::Params;
 use crate::workloads::shape::{Facts, Family, ManyThreads, Needs, OneThread, Scope, Shape};
 use crate::workloads::{self, Visitor};
@@ -15,12 +16,19 @@ pub struct Case {
     pub params: Params,
     /// What it needs from a contract.
     pub needs: Needs,
+    /// What it finds when it begins.
+    pub heap_state: HeapState,
 }
 
 impl Case {
     /// The case of a shape.
     pub fn of<W: Shape>(shape: &W) -> Self {
-        Self { workload: const { &W::FACTS }, params: shape.params(), needs: shape.needs() }
+        Self {
+            workload: const { &W::FACTS },
+            params: shape.params(),
+            needs: shape.needs(),
+            heap_state: shape.heap_state(),
+        }
     }
 }
 
@@ -32,6 +40,14 @@ pub fn fits(contract: &Contract, case: &Case) -> Result<(), String> {
     let (needs, control) = (&case.needs, contract.class == Class::Control);
     if control && case.workload.family != Family::Basic {
         return Err("the control shows the harness's overhead in the basic workloads only".to_owned());
+    }
+    // The control too, which is otherwise let through: a reset would take the litter away.
+    if case.heap_state == HeapState::Littered && !contract.frees {
+        return Err(
+            "the case begins with littered free lists, and this allocator has none: it releases everything \
+                    together"
+                .to_owned(),
+        );
     }
     if needs.threads && !contract.threads {
         return Err("the workload uses several threads, and this allocator belongs to one".to_owned());
@@ -156,6 +172,20 @@ mod tests {
     fn every_general_allocator_fits_every_case() {
         for case in cases(FULL) {
             assert_eq!(fits(&Contract::GENERAL, &case), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_littered_case_is_only_for_what_frees() {
+        let littered: Vec<Case> =
+            cases(FULL).into_iter().filter(|case| case.heap_state == HeapState::Littered).collect();
+        assert!(!littered.is_empty());
+        for case in littered {
+            assert!(case.needs.frees, "{}", case.params);
+            let contracts = [Contract::GENERAL, Contract::FIXED_SIZE, Contract::BULK, Contract::CONTROL];
+            for contract in contracts.iter().filter(|contract| fits(contract, &case).is_ok()) {
+                assert!(contract.frees, "{contract:?} {}", case.params);
+            }
         }
     }
 

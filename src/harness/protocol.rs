@@ -104,7 +104,7 @@ pub struct Workload {
     pub parameters: Vec<(String, String, Axis)>,
 }
 
-/// A case's name: workload and parameters. Prints as `churn/live=10000,size=64`.
+/// A case's name: workload and parameters. Prints as `churn/live=10000,size=64,heap=clean`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CaseName {
     /// The workload's id.

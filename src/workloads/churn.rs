@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::heap::Heap;
+use super::litter::{HeapState, Litter};
 use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
@@ -20,6 +21,7 @@ use crate::stats::random::Random;
 pub struct Churn {
     live: usize,
     sizes: Sizes,
+    heap: HeapState,
 }
 
 /// Replacements in a pass: 64 KiB of table, long against a clock reading.
@@ -43,41 +45,60 @@ impl Shape for Churn {
               Free lists become shuffled, pages are seldom empty, and finding a block's page costs a cache miss once \
               the live set is larger than the caches.\n\n\
               With one size the freed block serves the next request; with mixed sizes it does not. The difference \
-              between the two is the price of size classes.",
+              between the two is the price of size classes.\n\n\
+              In a littered heap the set lives between blocks that stay: on twice as many pages, none of which ever \
+              becomes empty. While it fits the caches that is hardly seen; beyond them it costs translations of \
+              addresses, and whoever looks for a page with room has more of them to look at.",
         operation: "free + alloc",
         step: "free + alloc",
         probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
         parameters: &[
             Parameter { name: "live", title: "blocks alive", axis: Axis::Count },
             Parameter { name: "size", title: "bytes in each block", axis: Axis::Category },
+            HeapState::PARAMETER,
         ],
     };
 
     fn cases(scope: Scope) -> Vec<Self> {
         let mixed = Sizes::LogUniform(16, 1024);
-        let quick = vec![Self { live: 10_000, sizes: Sizes::Fixed(64) }, Self { live: 10_000, sizes: mixed }];
+        let clean = |live, sizes| Self { live, sizes, heap: HeapState::Clean };
+        let quick = vec![clean(10_000, Sizes::Fixed(64)), clean(10_000, mixed)];
         let mut all = Vec::new();
         for sizes in [Sizes::Fixed(64), mixed, Sizes::InverseSquare(4, 32_768)] {
             for live in [1_000, 10_000, 100_000] {
-                all.push(Self { live, sizes });
+                all.push(clean(live, sizes));
+            }
+        }
+        // Not with 1 000: so few blocks soon go round in a cache of their own, whatever lies behind it.
+        for sizes in [Sizes::Fixed(64), mixed, Sizes::InverseSquare(4, 32_768)] {
+            for live in [10_000, 100_000] {
+                all.push(Self { live, sizes, heap: HeapState::Littered });
             }
         }
         scope.pick(quick, all)
     }
 
     fn params(&self) -> Params {
-        Params::default().with("live", self.live).with("size", self.sizes.value())
+        Params::default()
+            .with("live", self.live)
+            .with("size", self.sizes.value())
+            .with("heap", self.heap.id())
     }
 
     fn needs(&self) -> Needs {
         Needs { mixed_sizes: self.sizes.one().is_none(), frees: true, threads: false }
     }
 
+    fn heap_state(&self) -> HeapState {
+        self.heap
+    }
+
     fn demand(&self) -> Demand {
+        let litter = self.heap.blocks(self.live);
         Demand {
             block: self.sizes.one(),
-            live_blocks: self.live,
-            pass_bytes: self.sizes.budget(self.live + PASS),
+            live_blocks: self.live + litter,
+            pass_bytes: self.sizes.budget(self.live + PASS + litter),
             threads: 1,
         }
     }
@@ -97,9 +118,12 @@ impl OneThread for Churn {
             size: self.sizes.draw(&mut random),
         });
         let slots = Table::new(self.live, |_| Slot::EMPTY);
+        let litter = Litter::scatter(self.heap, heap, mode, self.live, self.sizes, seed);
         let mut body = LiveSet { first, steps, next: 0, slots, filled: false, heap, mode };
         drive(&mut body);
         body.drain();
+        // SAFETY: it was scattered on this heap with this mode.
+        unsafe { litter.clear(body.heap, body.mode) };
     }
 }
 

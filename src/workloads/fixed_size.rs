@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use super::batch::Order;
 use super::heap::Heap;
+use super::litter::{HeapState, Litter};
 use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
@@ -23,6 +24,7 @@ use crate::stats::random::Random;
 pub struct FixedSize {
     size: usize,
     order: Order,
+    heap: HeapState,
 }
 
 /// Objects in the batch: a busy server's connections or a game's entities, more than any thread cache holds.
@@ -37,40 +39,50 @@ impl Shape for FixedSize {
               this, so it is the pool's home ground; the general allocators are measured on it to see what generality \
               costs. The batch is larger than thread caches, so refilling and flushing them is part of the time.\n\n\
               Freed at random, the next batch is handed out in that random order: what a free list remembers decides \
-              how the new objects lie in memory.",
+              how the new objects lie in memory.\n\n\
+              In a littered heap the first batch finds the free list in random order already. Freed last in, first out, \
+              that order comes back every time: where a clean heap goes on handing out neighbours, this one never does. \
+              Freed at random there is little left to spoil, and what remains is that the batch lies on twice as many \
+              pages, between the blocks that stay.",
         operation: "alloc + free",
         step: "alloc or free",
         probes: &Probe::ALL,
         parameters: &[
             Parameter { name: "size", title: "bytes in each block", axis: Axis::Bytes },
             Parameter { name: "order", title: "order of freeing", axis: Axis::Category },
+            HeapState::PARAMETER,
         ],
     };
 
     fn cases(scope: Scope) -> Vec<Self> {
-        let quick = vec![Self { size: 64, order: Order::Random }];
+        let quick = HeapState::ALL.map(|heap| Self { size: 64, order: Order::Random, heap }).to_vec();
         let mut all = Vec::new();
         for size in [64, 128] {
             for order in [Order::Lifo, Order::Random] {
-                all.push(Self { size, order });
+                all.extend(HeapState::ALL.map(|heap| Self { size, order, heap }));
             }
         }
         scope.pick(quick, all)
     }
 
     fn params(&self) -> Params {
-        Params::default().with("size", self.size).with("order", self.order.id())
+        Params::default().with("size", self.size).with("order", self.order.id()).with("heap", self.heap.id())
     }
 
     fn needs(&self) -> Needs {
         Needs { mixed_sizes: false, frees: true, threads: false }
     }
 
+    fn heap_state(&self) -> HeapState {
+        self.heap
+    }
+
     fn demand(&self) -> Demand {
+        let blocks = BLOCKS + self.heap.blocks(BLOCKS);
         Demand {
             block: Some(Sizes::layout(self.size)),
-            live_blocks: BLOCKS,
-            pass_bytes: BLOCKS * self.size,
+            live_blocks: blocks,
+            pass_bytes: blocks * self.size,
             threads: 1,
         }
     }
@@ -84,7 +96,11 @@ impl OneThread for FixedSize {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
         let order = self.order.positions(BLOCKS, &mut Random::new(seed));
         let blocks = Table::new(BLOCKS, |_| NonNull::dangling());
-        drive(&mut Objects { size: Sizes::size(self.size), order, blocks, heap, mode });
+        let litter = Litter::scatter(self.heap, heap, mode, BLOCKS, Sizes::Fixed(self.size), seed);
+        let mut body = Objects { size: Sizes::size(self.size), order, blocks, heap, mode };
+        drive(&mut body);
+        // SAFETY: it was scattered on this heap with this mode.
+        unsafe { litter.clear(body.heap, body.mode) };
     }
 }
 

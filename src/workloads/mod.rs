@@ -11,6 +11,7 @@
 //! | [`heap`] | an allocator as a workload sees it |
 //! | [`mode`] | touching blocks, or filling and checking them |
 //! | [`slot`] | taking a block and giving it back |
+//! | [`litter`] | free lists as an aged program leaves them |
 //! | [`table`] | tables made before the clock, outside the allocator under test |
 //! | [`sizes`] | distributions of block sizes |
 //! | [`program`] | takes and frees drawn beforehand, with moments to look at memory |
@@ -27,6 +28,7 @@ pub mod fragment;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
+pub mod litter;
 pub mod local;
 pub mod mode;
 pub mod pair;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::heap::Heap;
+use super::litter::HeapState;
 use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
@@ -138,6 +139,11 @@ pub trait Shape: Sized + 'static {
 
     /// What it needs from an allocator's contract.
     fn needs(&self) -> Needs;
+
+    /// The state of the heap that it begins on.
+    fn heap_state(&self) -> HeapState {
+        HeapState::Clean
+    }
 
     /// What it will ask of an allocator.
     fn demand(&self) -> Demand;

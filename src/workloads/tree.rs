@@ -6,19 +6,23 @@ use allocator_api2::alloc::{Allocator, System};
 use allocator_api2::boxed::Box;
 
 use super::heap::{Heap, refused};
+use super::litter::{HeapState, Litter};
 use super::mode::Mode;
 use super::params::Params;
 use super::probe::Probe;
 use super::shape::{
     Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Pass, Scope, Shape, timed,
 };
+use super::sizes::Sizes;
 use super::table::Table;
 use crate::allocators::contract::Demand;
 use crate::stats::random::Random;
 
 /// One long-lived tree and many short-lived ones.
 #[derive(Clone, Copy, Debug)]
-pub struct Tree;
+pub struct Tree {
+    heap: HeapState,
+}
 
 /// Levels of the tree that lives through the pass: 4 095 nodes.
 const LONG_LIVED: u32 = 12;
@@ -28,6 +32,9 @@ const SHORT_LIVED: std::ops::RangeInclusive<u32> = 4..=9;
 
 /// Trees that come and go in a pass.
 const TREES: usize = 48;
+
+/// Nodes alive at one time, at most: the long-lived tree and the largest of the others.
+const LIVE: usize = nodes(LONG_LIVED) + nodes(*SHORT_LIVED.end());
 
 /// Room for one node under any allocator whose handle is at most a reference: two owners of two words each, the value.
 const NODE_BYTES: usize = size_of::<Node<&System>>();
@@ -50,31 +57,40 @@ impl Shape for Tree {
               a pool can serve them; to an arena each drop is nothing, and it releases everything when the large tree goes.\n\n\
               The owner of a node carries the handle that frees it: nothing for a global allocator (24 bytes a node), a \
               reference for a scoped one (40 bytes). That is the price of the idiom, and it is in the time.\n\n\
-              Summing walks every node: an allocator that puts a parent next to its children makes the walk cheaper.",
+              Summing walks every node: an allocator that puts a parent next to its children makes the walk cheaper.\n\n\
+              That is what a littered heap undoes: nodes that a clean one lays out in the order in which they are built \
+              and walked come from all over it. Allocators that release everything together have no such state: \
+              they are measured on the clean heap alone.",
         operation: "node",
         step: "",
         probes: &[Probe::Time, Probe::Instructions],
-        parameters: &[],
+        parameters: &[HeapState::PARAMETER],
     };
 
     fn cases(_scope: Scope) -> Vec<Self> {
-        vec![Self]
+        HeapState::ALL.map(|heap| Self { heap }).to_vec()
     }
 
     fn params(&self) -> Params {
-        Params::default()
+        Params::default().with("heap", self.heap.id())
     }
 
     fn needs(&self) -> Needs {
-        Needs { mixed_sizes: false, frees: false, threads: false }
+        // A heap that frees nothing has no free lists to litter.
+        Needs { mixed_sizes: false, frees: self.heap == HeapState::Littered, threads: false }
+    }
+
+    fn heap_state(&self) -> HeapState {
+        self.heap
     }
 
     fn demand(&self) -> Demand {
         let (long, short) = (nodes(LONG_LIVED), nodes(*SHORT_LIVED.end()));
+        let litter = self.heap.blocks(LIVE);
         Demand {
             block: Some(Layout::from_size_align(NODE_BYTES, 8).expect("a small layout")),
-            live_blocks: long + short,
-            pass_bytes: (long + TREES * short) * NODE_BYTES,
+            live_blocks: LIVE + litter,
+            pass_bytes: (long + TREES * short + litter) * NODE_BYTES,
             threads: 1,
         }
     }
@@ -92,7 +108,12 @@ impl OneThread for Tree {
         let depths = Table::new(TREES, |_| SHORT_LIVED.start() + random.below(span) as u32);
         let operations = nodes(LONG_LIVED) + depths.iter().map(|&depth| nodes(depth)).sum::<usize>();
         let expected = forest(System, &depths);
-        drive(&mut Forest { depths, operations, expected, heap, mode });
+        let node = Sizes::Fixed(size_of::<Node<H::Handle<'_>>>());
+        let litter = Litter::scatter(self.heap, heap, mode, LIVE, node, seed);
+        let mut body = Forest { depths, operations, expected, heap, mode };
+        drive(&mut body);
+        // SAFETY: it was scattered on this heap with this mode.
+        unsafe { litter.clear(body.heap, body.mode) };
     }
 }
 

@@ -76,7 +76,7 @@ impl Runner {
 pub struct Filter {
     /// Matched anywhere in an allocator's id.
     pub allocator: Regex,
-    /// Matched anywhere in a case's name, `churn/live=10000,size=64`.
+    /// Matched anywhere in a case's name, `churn/live=10000,size=64,heap=clean`.
     pub workload: Regex,
 }
 
