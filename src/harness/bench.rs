@@ -24,7 +24,7 @@ use super::files;
 use super::findings::Findings;
 use super::hooks::{Hooks, Statistics};
 use super::matrix::Case;
-use super::probes::{instructions, memory};
+use super::probes::{instructions, latency, memory};
 use super::protocol::{self, Allocator, Answer, CaseName, Description, Outcome};
 use crate::allocators::contract::{Bulk, Contract, Facts, Known};
 use crate::allocators::global::GlobalSubject;
@@ -210,7 +210,13 @@ impl Bench {
                 let (findings, served) = memory::measure(cell, seed, Some(self.proof), profile, &self.hooks)?;
                 Ok(Answer { findings, ..Answer::of(Outcome::Served(served)) })
             }
-            Probe::Latency => todo!(),
+            Probe::Latency => {
+                let (served, findings) = latency::measure(
+                    |drive| cell.measure(seed, None, drive).map(drop),
+                    |mode, drive| cell.step(seed, mode, Some(self.proof), drive),
+                )?;
+                Ok(Answer { findings, ..Answer::of(Outcome::Served(served)) })
+            }
             Probe::Instructions => {
                 let (operations, served) = instructions::measure(cell, seed, self.proof)?;
                 Ok(Answer { operations, ..Answer::of(Outcome::Served(served)) })

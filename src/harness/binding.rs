@@ -12,6 +12,7 @@ use allocator_api2::alloc::{AllocError, Allocator};
 use super::counts::{self, slim::Slim};
 use super::findings::Findings;
 use super::matrix::{self, Case};
+use super::probes::latency::steps::Stepwise;
 use super::provenance;
 use crate::allocators::contract::{Bulk, Contract, Demand, Subject};
 use crate::instruments::checked::Checked;
@@ -78,6 +79,9 @@ pub type AtRest<'a> = &'a mut dyn FnMut(&dyn Fn());
 /// Runs one cell: the seed, who drives the passes, who looks when it is drained; gives back how it was seen who served.
 type Measure = Box<dyn Fn(u64, Drive<'_>, AtRest<'_>, Option<Proof>) -> Result<Option<String>, Fault>>;
 
+/// Runs one cell with each step timed: the seed, the mode that times, who drives the passes; gives back as [`Measure`].
+type Step = Box<dyn Fn(u64, &mut Stepwise, Drive<'_>, Option<Proof>) -> Result<Option<String>, Fault>>;
+
 /// Runs one cell with every byte checked: the seed, and how to ask for a block's usable size.
 type Verify = Box<dyn Fn(u64, Option<Usable>) -> Result<Findings, Fault>>;
 
@@ -86,6 +90,7 @@ pub struct BoundCell {
     /// Which case.
     pub case: Case,
     measure: Measure,
+    step: Step,
     verify: Verify,
 }
 
@@ -115,6 +120,20 @@ impl BoundCell {
         at_rest: AtRest<'_>,
     ) -> Result<Option<String>, Fault> {
         (self.measure)(seed, drive, at_rest, proof)
+    }
+
+    /// As [`measure`](Self::measure), with each step timed by `mode`.
+    ///
+    /// # Errors
+    /// What went wrong, a panic of the workload included.
+    pub fn step(
+        &self,
+        seed: u64,
+        mode: &mut Stepwise,
+        proof: Option<Proof>,
+        drive: Drive<'_>,
+    ) -> Result<Option<String>, Fault> {
+        (self.step)(seed, mode, drive, proof)
     }
 
     /// Runs the cell twice over with every byte checked, then twice over with every call counted; gives back what the last
@@ -238,6 +257,7 @@ impl<F: Form> Serial<F> {
     fn add<W: Shape>(
         &mut self,
         measured_on: Open<W, F::Plain, Touch>,
+        stepped_on: Open<W, F::Plain, Stepwise>,
         verified_on: Open<W, F::Watched, Pattern>,
         counted_on: Open<W, F::Counted, Touch>,
     ) {
@@ -248,12 +268,17 @@ impl<F: Form> Serial<F> {
                 continue;
             }
             let (demand, shape) = (shape.demand(), Rc::new(shape));
-            let verified = Rc::clone(&shape);
+            let (stepped, verified) = (Rc::clone(&shape), Rc::clone(&shape));
             self.bound.cells.push(BoundCell {
                 case,
                 measure: Box::new(move |seed, drive, at_rest, proof| {
                     measured::<F>(&demand, proof, at_rest, |heap| {
                         measured_on(&shape, heap, &mut Touch, seed, drive)
+                    })
+                }),
+                step: Box::new(move |seed, mode, drive, proof| {
+                    measured::<F>(&demand, proof, &mut |_| (), |heap| {
+                        stepped_on(&stepped, heap, mode, seed, drive);
                     })
                 }),
                 verify: Box::new(move |seed, usable| {
@@ -274,11 +299,11 @@ type Open<W, H, M> = fn(&W, &mut H, &mut M, u64, Drive<'_>);
 
 impl<F: Form> Visitor for Serial<F> {
     fn one_thread<W: OneThread>(&mut self) {
-        self.add::<W>(W::open, W::open, W::open);
+        self.add::<W>(W::open, W::open, W::open, W::open);
     }
 
     fn many_threads<W: ManyThreads>(&mut self) {
-        self.add::<W>(unfit, unfit, unfit);
+        self.add::<W>(unfit, unfit, unfit, unfit);
     }
 }
 
@@ -299,7 +324,7 @@ where
     }
 
     fn many_threads<W: ManyThreads>(&mut self) {
-        self.0.add::<W>(W::open, W::open, W::open);
+        self.0.add::<W>(W::open, W::open, W::open, W::open);
     }
 }
 
