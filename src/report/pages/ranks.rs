@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{Link, allocator_link, count};
-use crate::report::plot::{self, Plot, Row, Rows};
+use crate::report::plot::{self, Form, Plot, Row, Rows};
 use crate::report::site::{Class, Site};
 use crate::report::{ReportError, numbers};
 use crate::results::ranking::Missing;
@@ -102,7 +102,8 @@ pub(super) fn table(site: &Site<'_>, class: &Class, width: u32) -> Result<Option
             rows: marks,
             quantity: "time, as a multiple of the best",
             tick: &|score| numbers::ratio(score),
-            points: true,
+            form: Form::Points,
+            reference: None,
             width,
         })?)
     };

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::cells::{Gap, Note, Notes, served_by};
 use super::{Frame, Link, Page, allocator_link, count, paragraphs, ranks, workload_link};
 use crate::report::numbers::Figure;
-use crate::report::plot::{self, Plot, Row, Rows};
+use crate::report::plot::{self, Form, Plot, Row, Rows};
 use crate::report::site::{CONTROL, Case, Shape, Site, value_label};
 use crate::report::{File, ReportError, compare, numbers, templates};
 use crate::results::record::{Parameter, Value};
@@ -247,7 +247,8 @@ fn bars(site: &Site<'_>, case: &Case<'_>, order: &[usize], unit: TimeUnit) -> Re
         rows,
         quantity: "time per operation",
         tick: &tick,
-        points: false,
+        form: Form::Fitting,
+        reference: None,
         width: 334,
     })
 }
