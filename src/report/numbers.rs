@@ -77,6 +77,12 @@ pub(crate) fn exact(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
+/// A time in `unit` with as many digits as any number may have.
+pub(crate) fn duration(ns: f64, unit: TimeUnit) -> String {
+    let value = ns / unit.in_ns();
+    fixed(value, decimals_for(value, DIGITS).min(2))
+}
+
 /// `measured` in `unit`, cut to the digits that its interval supports.
 pub(crate) fn time(measured: &Measured, unit: TimeUnit) -> String {
     let scale = unit.in_ns();

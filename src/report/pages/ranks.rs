@@ -54,6 +54,10 @@ pub(super) fn class_title(id: &str) -> String {
 /// The ranking of `class`; `None` for the control class and for a class with nothing to show.
 pub(super) fn table(site: &Site<'_>, class: &Class, width: u32) -> Result<Option<RankTable>, ReportError> {
     let Some(ranking) = &class.ranking else { return Ok(None) };
+    if ranking.rows.is_empty() && ranking.missing.iter().all(|missing| missing.cases == 0) {
+        // No time of this class was measured at all.
+        return Ok(None);
+    }
     let mut shown: Vec<(usize, RankRow, Row)> = Vec::new();
     for ranked in &ranking.rows {
         let Some(index) =

@@ -81,7 +81,7 @@ pub(super) fn scaling(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, R
                 [(fewest, _), .., (most, _)] => (*fewest, *most),
                 _ => continue,
             };
-            let own = format!("its own with {}", super::count(fewest as usize, "thread"));
+            let own = format!("its own with {}", super::super::count(fewest as usize, "thread"));
             plots.push(plot::lines(&Chart {
                 caption: caption(&format!("Throughput as a multiple of {own}"), &group.shared),
                 series: series(
@@ -195,7 +195,7 @@ fn number(x: f64, axis: Axis) -> String {
 }
 
 /// A tick without trailing zeros.
-fn plain(value: f64) -> String {
+pub(super) fn plain(value: f64) -> String {
     let text = numbers::ratio(value);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
