@@ -139,7 +139,7 @@ fn tables_markdown(site: &Site<'_>) -> String {
 }
 
 fn table_markdown(text: &mut String, table: &Table) {
-    let _ = write!(text, "\n## {}\n\n| {} |", inline(&table.label), table.corner);
+    let _ = write!(text, "\n## {}: {}\n\n| {} |", inline(&table.of), inline(&table.what), table.corner);
     for head in &table.heads {
         let _ = write!(text, " {} |", inline(head));
     }
@@ -176,7 +176,8 @@ fn heat_markdown(text: &mut String, site: &Site<'_>, number: usize, class: &Clas
     text.push_str("\n|---|");
     text.push_str(&"---:|".repeat(class.members.len()));
     text.push('\n');
-    let timed = site.workloads.iter().flat_map(|shape| shape.timed_cases().map(move |(_, case)| (shape, case)));
+    let timed =
+        site.workloads.iter().flat_map(|shape| shape.timed_cases().map(move |(_, case)| (shape, case)));
     for (shape, case) in timed {
         let _ = write!(text, "| {}, {} |", inline(&shape.about.id), inline(&case.label));
         for member in &class.members {

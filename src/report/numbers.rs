@@ -83,6 +83,13 @@ pub(crate) fn duration(ns: f64, unit: TimeUnit) -> String {
     fixed(value, decimals_for(value, DIGITS).min(2))
 }
 
+/// A time in `unit` from a counter that moves in steps of `quantum_ns`: no digits that are finer than a step.
+pub(crate) fn stepped(ns: f64, quantum_ns: f64, unit: TimeUnit) -> String {
+    let value = ns / unit.in_ns();
+    let supported = if quantum_ns > 0.0 { decimals_for(quantum_ns / unit.in_ns(), 1) } else { DIGITS };
+    fixed(value, decimals_for(value, DIGITS).min(supported))
+}
+
 /// `measured` in `unit`, cut to the digits that its interval supports.
 pub(crate) fn time(measured: &Measured, unit: TimeUnit) -> String {
     let scale = unit.in_ns();
@@ -179,6 +186,13 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_moves_in_steps_supports_no_finer_digits() {
+        assert_eq!(stepped(52.4, 10.0, TimeUnit::Nanoseconds), "52");
+        assert_eq!(stepped(5_240.0, 10.0, TimeUnit::Microseconds), "5.24");
+        assert_eq!(stepped(52.4, 0.3, TimeUnit::Nanoseconds), "52.4");
+    }
+
+    #[test]
     fn large_numbers_keep_three_digits_and_are_grouped() {
         let ns = TimeUnit::Nanoseconds;
         assert_eq!(time(&measured(123_456.0, 123_000.0, 124_000.0), ns), "123\u{202f}000");
@@ -216,7 +230,10 @@ mod tests {
 
     #[test]
     fn exact_numbers_keep_what_they_have() {
-        assert_eq!([23.416, 2.0, 0.125, 123.46, 12_345.6].map(exact), ["23.42", "2", "0.12", "123.5", "12\u{202f}346"]);
+        assert_eq!(
+            [23.416, 2.0, 0.125, 123.46, 12_345.6].map(exact),
+            ["23.42", "2", "0.12", "123.5", "12\u{202f}346"]
+        );
     }
 
     #[test]

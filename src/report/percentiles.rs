@@ -58,7 +58,8 @@ pub(crate) fn curve(latency: &Latency) -> Vec<(f64, f64)> {
 
 /// A percentile, or why there is none.
 pub(crate) enum Percentile<'c> {
-    Measured(&'c Measured),
+    /// With the counter's quantum, nanoseconds, where it is known.
+    Measured(&'c Measured, Option<f64>),
     /// Shorter than this, nanoseconds, which is the shortest that the counter tells.
     Below(f64),
     /// So far out that too few steps lie beyond it.
@@ -70,7 +71,7 @@ impl<'c> Percentile<'c> {
     /// not measured.
     pub(crate) fn of(cell: &'c Cell, share: f64, metric: Metric) -> Option<Self> {
         if let Some(measured) = cell.metrics.get(&metric) {
-            return Some(Self::Measured(measured));
+            return Some(Self::Measured(measured, cell.latency.as_ref().map(|it| it.quantum_ns)));
         }
         let latency = cell.latency.as_ref()?;
         let resolution = resolution_ns(latency);
@@ -81,7 +82,9 @@ impl<'c> Percentile<'c> {
     /// Its time in `unit`, or the reason that there is none.
     pub(crate) fn text(&self, unit: TimeUnit) -> String {
         match self {
-            Self::Measured(measured) => numbers::time(measured, unit),
+            Self::Measured(measured, quantum_ns) => {
+                numbers::stepped(measured.value, quantum_ns.unwrap_or(0.0), unit)
+            }
             Self::Below(limit) => {
                 let limit = limit / unit.in_ns();
                 let decimals = if limit.fract() == 0.0 { 0 } else { decimals_for(limit, 2) };
@@ -116,7 +119,10 @@ mod tests {
         Cell {
             place: Place { workload: "w".into(), params: Params::default(), allocator: "a".into() },
             served_by: None,
-            metrics: metrics.iter().map(|(metric, value)| (*metric, measured(*value))).collect::<BTreeMap<_, _>>(),
+            metrics: metrics
+                .iter()
+                .map(|(metric, value)| (*metric, measured(*value)))
+                .collect::<BTreeMap<_, _>>(),
             memory: None,
             latency,
         }
@@ -126,7 +132,10 @@ mod tests {
     fn a_quantile_is_the_bound_of_its_bucket() {
         let found = latency(&[(20, 5), (30, 4), (1000, 1)]);
         let at = |share| quantile_ns(&found, share);
-        assert_eq!([at(0.5), at(0.51), at(0.9), at(0.91), at(1.0)], [20.0, 30.0, 30.0, 1000.0, 1000.0].map(Some));
+        assert_eq!(
+            [at(0.5), at(0.51), at(0.9), at(0.91), at(1.0)],
+            [20.0, 30.0, 30.0, 1000.0, 1000.0].map(Some)
+        );
         assert_eq!(quantile_ns(&latency(&[]), 0.5), None);
     }
 
@@ -150,8 +159,11 @@ mod tests {
     #[test]
     fn a_percentile_without_a_number_says_why() {
         let ns = TimeUnit::Nanoseconds;
-        let p99 = |cell: &Cell, unit| Percentile::of(cell, 0.99, Metric::LatencyP99).map(|found| found.text(unit));
-        assert_eq!(p99(&cell(&[(Metric::LatencyP99, 123.4)], None), ns).as_deref(), Some("123"));
+        let p99 =
+            |cell: &Cell, unit| Percentile::of(cell, 0.99, Metric::LatencyP99).map(|found| found.text(unit));
+        assert_eq!(p99(&cell(&[(Metric::LatencyP99, 63.4)], None), ns).as_deref(), Some("63.4"));
+        let stepped = cell(&[(Metric::LatencyP99, 63.4)], Some(latency(&[(70, 1000)])));
+        assert_eq!(p99(&stepped, ns).as_deref(), Some("63"));
         let fast = cell(&[], Some(latency(&[(30, 1000)])));
         assert_eq!(p99(&fast, ns).as_deref(), Some("< 50"));
         assert_eq!(p99(&fast, TimeUnit::Microseconds).as_deref(), Some("< 0.05"));

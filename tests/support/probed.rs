@@ -37,7 +37,9 @@ pub(crate) fn add(record: &mut Record) {
         if cell.place.workload != "pair" {
             time_steps(cell, &mut random);
         }
-        if cell.place.workload != "local" && cell.place.workload != "handoff" && cell.place.allocator != "snmalloc"
+        if cell.place.workload != "local"
+            && cell.place.workload != "handoff"
+            && cell.place.allocator != "snmalloc"
         {
             let per_operation = (cell.metrics[&Metric::Time].value * 4.1 * 100.0).round() / 100.0;
             cell.metrics.insert(Metric::Instructions, of(vec![per_operation]));
@@ -46,8 +48,18 @@ pub(crate) fn add(record: &mut Record) {
     add_memory_family(record, &mut random);
     record.checks.unprobed = vec![
         unprobed("instructions", Some("snmalloc"), None, "snmalloc does not start under valgrind 3.19"),
-        unprobed("instructions", None, Some("local/threads=1"), "several threads: instructions would hide contention"),
-        unprobed("instructions", None, Some("local/threads=2"), "several threads: instructions would hide contention"),
+        unprobed(
+            "instructions",
+            None,
+            Some("local/threads=1"),
+            "several threads: instructions would hide contention",
+        ),
+        unprobed(
+            "instructions",
+            None,
+            Some("local/threads=2"),
+            "several threads: instructions would hide contention",
+        ),
     ];
 }
 
@@ -143,7 +155,8 @@ fn time_steps(cell: &mut Cell, random: &mut Random) {
         }
     }
     let over = |limit: u64| {
-        let slow: u64 = latency.buckets.iter().filter(|(bound, _)| *bound > limit).map(|(_, steps)| steps).sum();
+        let slow: u64 =
+            latency.buckets.iter().filter(|(bound, _)| *bound > limit).map(|(_, steps)| steps).sum();
         slow as f64 * 1e6 / latency.steps as f64
     };
     cell.metrics.insert(Metric::Stalls1us, of(vec![over(1_000)]));
@@ -187,7 +200,12 @@ const TRICKLE: [(&str, f64); 1] = [("steady", 1.0)];
 fn add_memory_family(record: &mut Record, random: &mut Random) {
     type Family = (&'static str, &'static str, &'static [u64], &'static [(&'static str, f64)]);
     let family: [Family; 3] = [
-        ("fragment", "Fill, free every other block, refill with another mix", &[16 << 20, 256 << 20], &FRAGMENT),
+        (
+            "fragment",
+            "Fill, free every other block, refill with another mix",
+            &[16 << 20, 256 << 20],
+            &FRAGMENT,
+        ),
         ("sawtooth", "Rise to a peak, drain, again", &[64 << 20], &SAWTOOTH),
         ("trickle", "A few blocks that stay", &[1 << 20], &TRICKLE),
     ];

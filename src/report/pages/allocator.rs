@@ -4,10 +4,10 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::cells::served_by;
-use super::table::{Column, Line, Table};
-use super::{latency, memory};
 use super::ranks::class_title;
+use super::table::{Column, Line, Table};
 use super::{Frame, Link, Page, allocator_link, count, paragraphs, workload_link};
+use super::{latency, memory};
 use crate::report::numbers::Figure;
 use crate::report::site::{CONTROL, Case, GENERAL, Shape, Site, Slot, Subject, has};
 use crate::report::{File, ReportError, compare, numbers, plot, templates};
@@ -313,7 +313,7 @@ fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
 fn memory_table(site: &Site<'_>, index: usize) -> Option<Table> {
     let lines = lines(site, index, Probe::Memory, memory::anchor);
     let unit = memory::unit(lines.iter().map(|line| line.cell));
-    let label = format!("{}: resident memory in {}", site.allocators[index].about.id, unit.symbol());
+    let label = (site.allocators[index].about.id.clone(), format!("resident memory in {}", unit.symbol()));
     table(label, &lines, memory::columns(&lines, unit))
 }
 
@@ -321,11 +321,11 @@ fn memory_table(site: &Site<'_>, index: usize) -> Option<Table> {
 fn latency_table(site: &Site<'_>, index: usize) -> Option<Table> {
     let lines = lines(site, index, Probe::Latency, latency::anchor);
     let unit = latency::unit(lines.iter().map(|line| line.cell));
-    let label = format!("{}: time of one step in {}", site.allocators[index].about.id, unit.symbol());
+    let label = (site.allocators[index].about.id.clone(), format!("time of one step in {}", unit.symbol()));
     table(label, &lines, latency::columns(&lines, unit))
 }
 
-fn table(label: String, lines: &[Line<'_>], columns: Vec<Column>) -> Option<Table> {
+fn table(label: (String, String), lines: &[Line<'_>], columns: Vec<Column>) -> Option<Table> {
     let table = Table::new(label, "Case", lines, columns, |_| String::new());
     (!table.is_empty()).then_some(table)
 }

@@ -223,8 +223,9 @@ fn heat_table(site: &Site<'_>, number: usize, class: &Class, notes: &mut Notes) 
     };
     for (index, shape) in site.workloads.iter().enumerate().filter(|(_, shape)| shape.is_timed()) {
         let tried = |slot: &Slot<'_>| matches!(slot, Slot::Measured(_) | Slot::Failed(_));
-        let fits =
-            shape.timed_cases().any(|(_, case)| class.members.iter().any(|member| tried(&case.slots[*member])));
+        let fits = shape
+            .timed_cases()
+            .any(|(_, case)| class.members.iter().any(|member| tried(&case.slots[*member])));
         if fits {
             table.rows.push(heat_row(site, index, number, class, scoped, notes));
         } else if !shape.cases.is_empty() {

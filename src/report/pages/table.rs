@@ -9,8 +9,10 @@ use crate::results::record::{Cell, Measured};
 /// A table, ready to be written.
 #[derive(Serialize)]
 pub(crate) struct Table {
-    /// What it shows, with its units: its caption.
-    pub(crate) label: String,
+    /// The case or the allocator that it is about: said to those who cannot see the heading above it.
+    pub(crate) of: String,
+    /// What it shows, with its units.
+    pub(crate) what: String,
     pub(crate) corner: &'static str,
     pub(crate) heads: Vec<String>,
     pub(crate) groups: Vec<Group>,
@@ -102,12 +104,7 @@ impl Column {
                 .map_or(String::new(), |(low, high)| format!("{}–{}", show(low), show(high)));
             Some(Entry::number(measured.value, show(measured.value)).titled(title))
         };
-        Self {
-            head: head.to_owned(),
-            dim: false,
-            marked: false,
-            entries: lines.iter().map(entry).collect(),
-        }
+        Self { head: head.to_owned(), dim: false, marked: false, entries: lines.iter().map(entry).collect() }
     }
 
     /// Stands back.
@@ -124,7 +121,7 @@ impl Column {
 impl Table {
     /// Puts `columns` behind the heads of `lines`. A column in which no row has anything is left out.
     pub(crate) fn new(
-        label: String,
+        (of, what): (String, String),
         corner: &'static str,
         lines: &[Line<'_>],
         columns: Vec<Column>,
@@ -137,7 +134,9 @@ impl Table {
             let least = if column.marked { least(lines, &column.entries) } else { vec![false; lines.len()] };
             let text = |entry: &Option<Entry>| entry.as_ref().map_or("–".to_owned(), |it| it.text.clone());
             let figures = numbers::align(column.entries.iter().map(text).collect());
-            for (((row, figure), entry), best) in cells.iter_mut().zip(figures).zip(&column.entries).zip(least) {
+            for (((row, figure), entry), best) in
+                cells.iter_mut().zip(figures).zip(&column.entries).zip(least)
+            {
                 let title = entry.as_ref().map_or(String::new(), |it| it.title.clone());
                 row.push(TableCell { figure, best, dim: column.dim, title });
             }
@@ -154,7 +153,8 @@ impl Table {
             only.title.clear();
         }
         Self {
-            label,
+            of,
+            what,
             corner,
             heads: columns.into_iter().map(|column| column.head).collect(),
             groups: groups.into_iter().map(|(_, group)| group).collect(),
@@ -206,7 +206,12 @@ mod tests {
             .iter()
             .zip([0, 0, 0, 1, 2])
             .map(|(cell, group)| Line {
-                head: Link { href: String::new(), name: cell.place.allocator.clone(), swatch: None, here: true },
+                head: Link {
+                    href: String::new(),
+                    name: cell.place.allocator.clone(),
+                    swatch: None,
+                    here: true,
+                },
                 group,
                 ranked: group < 2,
                 cell,
@@ -216,8 +221,11 @@ mod tests {
             let value: f64 = cell.place.allocator.parse().ok()?;
             Some(Entry::number(value, format!("{value}")))
         };
-        let columns = vec![Column::new("n", &lines, number).marked(), Column::new("nothing", &lines, |_| None)];
-        let table = Table::new("numbers".to_owned(), "who", &lines, columns, |group| format!("group {group}"));
+        let columns =
+            vec![Column::new("n", &lines, number).marked(), Column::new("nothing", &lines, |_| None)];
+        let table = Table::new((String::new(), "numbers".to_owned()), "who", &lines, columns, |group| {
+            format!("group {group}")
+        });
         assert_eq!(table.heads, ["n"]);
         let best: Vec<bool> =
             table.groups.iter().flat_map(|group| &group.rows).map(|row| row.cells[0].best).collect();

@@ -221,6 +221,11 @@ fn lineup<'a>(
     (found.iter().map(|found| found.2).collect(), found.into_iter().map(line).collect())
 }
 
+/// What a table about `case` says that it is about.
+fn heading(shape: &Shape<'_>, case: &Case<'_>) -> String {
+    format!("{}, {}", shape.about.id, case.label)
+}
+
 /// What bars show.
 struct Bars<'m> {
     caption: String,

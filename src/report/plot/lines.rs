@@ -64,7 +64,10 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
     let beside = || spec.reference.iter().flat_map(|reference| reference.points.iter().copied());
     let xs = ordered(
         &spec.x,
-        shown.iter().flat_map(|series| series.points.iter().map(|point| point.x)).chain(beside().map(|it| it.0)),
+        shown
+            .iter()
+            .flat_map(|series| series.points.iter().map(|point| point.x))
+            .chain(beside().map(|it| it.0)),
     );
     let values = shown.iter().flat_map(|series| {
         series.points.iter().flat_map(|point| {
@@ -90,9 +93,11 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
     };
     let (x_place, y_place) = (|x: f64| spec.x.spacing.place(x), |y: f64| spec.y.spacing.place(y));
 
-    let names = shown.iter().map(|series| series.name.as_str()).chain(spec.reference.iter().map(|it| it.name));
+    let names =
+        shown.iter().map(|series| series.name.as_str()).chain(spec.reference.iter().map(|it| it.name));
     let name_room = names.map(text::width).max().unwrap_or(0).min(130) + 28;
-    let y_marks: Vec<(f64, String)> = y_ticks.iter().map(|tick| (y_place(*tick), (spec.y.tick)(*tick))).collect();
+    let y_marks: Vec<(f64, String)> =
+        y_ticks.iter().map(|tick| (y_place(*tick), (spec.y.tick)(*tick))).collect();
     let tick_room = y_marks.iter().map(|(_, words)| text::width(words)).max().unwrap_or(0) + 14;
     let sheet = Sheet::new(WIDTH, HEIGHT);
     let area = sheet.clone().into_drawing_area();
@@ -173,7 +178,8 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
         area.draw_text(&spec.y.title, &text_style(Ink::Text, HPos::Left, VPos::Bottom), (0, TOP - 2)),
     )?;
     if let Some(reference) = &spec.reference {
-        let path: Vec<(f64, f64)> = reference.points.iter().map(|(x, y)| (x_place(*x), y_place(*y))).collect();
+        let path: Vec<(f64, f64)> =
+            reference.points.iter().map(|(x, y)| (x_place(*x), y_place(*y))).collect();
         sheet.title(Some(&reference.title));
         drawn(WHAT, chart.draw_series([PathElement::new(path, Ink::Ideal.rgb())]).map(|_| ()))?;
         sheet.title(None);
@@ -235,7 +241,8 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
         (spec.y.tick)(y_high),
         match (spec.x.spacing, spec.y.spacing) {
             (Spacing::Logarithmic, Spacing::Logarithmic) => "both axes logarithmic",
-            (Spacing::Percentile, Spacing::Logarithmic) => "percentiles spread towards 100 %, times logarithmic",
+            (Spacing::Percentile, Spacing::Logarithmic) =>
+                "percentiles spread towards 100 %, times logarithmic",
             _ => "both axes linear",
         },
     );

@@ -166,7 +166,8 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
     let note = if shown.len() < spec.rows.len() {
         Some(format!("The first {} of {} are drawn; the table has all.", shown.len(), spec.rows.len()))
     } else {
-        (points && spec.form != Form::Points).then(|| "Logarithmic axis: the values differ too much for bars.".to_owned())
+        (points && spec.form != Form::Points)
+            .then(|| "Logarithmic axis: the values differ too much for bars.".to_owned())
     };
     Ok(Plot { svg: sheet.finish(&spec.caption, &desc), caption: spec.caption.clone(), note })
 }

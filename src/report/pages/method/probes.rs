@@ -59,7 +59,9 @@ fn latency(site: &Site<'_>) -> Vec<String> {
     }
     let range = |get: fn(&Latency) -> f64| {
         let values = || all.iter().map(|it| get(it));
-        between(values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max), |ns| Nanos(ns).to_string())
+        between(values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max), |ns| {
+            Nanos(ns).to_string()
+        })
     };
     let mut sentences = vec![format!(
         "The counter that times single steps shows differences of {} and takes {} to read; what is shorter than {} is \
@@ -71,7 +73,8 @@ fn latency(site: &Site<'_>) -> Vec<String> {
     let ratios: Vec<f64> =
         all.iter().map(|it| it.probed_ns / it.plain_ns).filter(|it| it.is_finite() && *it > 0.0).collect();
     if let Some(middle) = median(&ratios) {
-        let (low, high) = ratios.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), it| (low.min(*it), high.max(*it)));
+        let (low, high) =
+            ratios.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), it| (low.min(*it), high.max(*it)));
         sentences.push(format!(
             "Each case also ran without the probe: with it a step took {} times as long in the median cell ({} over {}). \
              That is in every percentile; differences between allocators are smaller beside it than they are without.",

@@ -18,8 +18,6 @@ pub(super) struct Section {
     rows: Vec<Row>,
     /// The unit of all amounts in the table.
     unit: &'static str,
-    /// What the lower number of a cell is, in words.
-    retained: &'static str,
     /// Which states after the work were measured, and which were not, in words.
     measured: String,
     unmeasured: String,
@@ -30,6 +28,8 @@ struct Row {
     workload: String,
     case: String,
     href: String,
+    /// What the lower number is, in words.
+    retained: &'static str,
     cells: Vec<MemoryCell>,
 }
 
@@ -43,32 +43,29 @@ struct MemoryCell {
     gap: Option<Gap>,
 }
 
-/// What is shown as retained: the state that a program is in which waits for work, or else the one right after it.
-const RETAINED: [(Metric, &str); 2] = [
-    (Metric::RetainedRssIdle, "after all blocks were freed and 12 s of idling"),
-    (Metric::RetainedRss, "right after all blocks were freed"),
-];
+/// What is shown as retained: the state of a program that waits for work, or else the one right after the work.
+const RETAINED: [(Metric, &str); 2] =
+    [(Metric::RetainedRssIdle, "left after 12 s idle"), (Metric::RetainedRss, "left at once")];
 
 /// The table; `None` if no memory of a general allocator was measured.
 pub(super) fn section(site: &Site<'_>, notes: &mut Notes) -> Option<Section> {
     let members = &site.classes[site.class(GENERAL)?].members;
     let cases = cases(site, members);
-    let cells = || cases.iter().flat_map(|(_, _, case)| members.iter().filter_map(|at| case.slots[*at].cell()));
+    let cells =
+        || cases.iter().flat_map(|(_, _, case)| members.iter().filter_map(|at| case.slots[*at].cell()));
     let was_measured = |metric: &Metric| cells().any(|cell| cell.metrics.contains_key(metric));
     if !cells().any(|cell| crate::report::site::has(cell, Some(Probe::Memory))) {
         return None;
     }
-    let (retained, retained_words) =
-        RETAINED.iter().find(|(metric, _)| was_measured(metric)).copied().unwrap_or(RETAINED[1]);
     let unit = memory::unit(cells());
     let states = STATES.iter().filter(|(metric, _)| *metric != Metric::RetainedLazyFree);
     let (measured, unmeasured): (Vec<_>, Vec<_>) = states.partition(|(metric, _)| was_measured(metric));
-    let words = |states: Vec<&(Metric, &str)>| states.iter().map(|(_, words)| *words).collect::<Vec<_>>().join(", ");
+    let words =
+        |states: Vec<&(Metric, &str)>| states.iter().map(|(_, words)| *words).collect::<Vec<_>>().join(", ");
     Some(Section {
         columns: members.iter().map(|member| allocator_link(site, "", *member)).collect(),
-        rows: cases.iter().map(|found| row(found, members, retained, unit, notes)).collect(),
+        rows: cases.iter().map(|found| row(found, members, unit, notes)).collect(),
         unit: unit.symbol(),
-        retained: retained_words,
         measured: words(measured),
         unmeasured: words(unmeasured),
     })
@@ -76,30 +73,36 @@ pub(super) fn section(site: &Site<'_>, notes: &mut Notes) -> Option<Section> {
 
 /// The cases of the memory family; those of others if it was not measured.
 fn cases<'s, 'a>(site: &'s Site<'a>, members: &[usize]) -> Vec<(&'s Shape<'a>, usize, &'s Case<'a>)> {
-    let tried = |case: &Case<'_>| case.has(Some(Probe::Memory)) && members.iter().any(|at| case.slots[*at].cell().is_some());
-    let (family, others): (Vec<_>, Vec<_>) =
-        site.cases().filter(|(_, _, case)| tried(case)).partition(|(shape, ..)| shape.about.family == MEMORY_FAMILY);
+    let tried = |case: &Case<'_>| {
+        case.has(Some(Probe::Memory)) && members.iter().any(|at| case.slots[*at].cell().is_some())
+    };
+    let (family, others): (Vec<_>, Vec<_>) = site
+        .cases()
+        .filter(|(_, _, case)| tried(case))
+        .partition(|(shape, ..)| shape.about.family == MEMORY_FAMILY);
     if family.is_empty() { others } else { family }
 }
 
 fn row(
     (shape, at, case): &(&Shape<'_>, usize, &Case<'_>),
     members: &[usize],
-    retained: Metric,
     unit: ByteUnit,
     notes: &mut Notes,
 ) -> Row {
+    let cells = || members.iter().filter_map(|member| case.slots[*member].cell());
+    let (retained, words) = RETAINED
+        .into_iter()
+        .find(|(metric, _)| cells().any(|cell| cell.metrics.contains_key(metric)))
+        .unwrap_or(RETAINED[1]);
     // Ratios for a whole row or for none: a column of numbers must be one quantity.
-    let whole = members
-        .iter()
-        .filter_map(|member| case.slots[*member].cell())
+    let whole = cells()
         .filter(|cell| cell.metrics.contains_key(&Metric::PeakRss))
         .all(|cell| cell.metrics.contains_key(&Metric::BlowUp));
-    let peak = |cell: &Cell| cell.metrics.get(if whole { &Metric::BlowUp } else { &Metric::PeakRss }).cloned();
+    let peak =
+        |cell: &Cell| cell.metrics.get(if whole { &Metric::BlowUp } else { &Metric::PeakRss }).cloned();
     let of = |metric: Metric| move |cell: &Cell| cell.metrics.get(&metric).cloned();
     let least = |get: &dyn Fn(&Cell) -> Option<Measured>| {
-        let all = members.iter().filter_map(|member| Some(get(case.slots[*member].cell()?)?.value));
-        all.min_by(f64::total_cmp)
+        cells().filter_map(|cell| Some(get(cell)?.value)).min_by(f64::total_cmp)
     };
     let (least_peak, least_retained) = (least(&peak), least(&of(retained)));
     let mut cell = |member: &usize| {
@@ -119,7 +122,7 @@ fn row(
             title: title(found, unit),
             peak: peak.map_or("–".to_owned(), |it| match whole {
                 true => format!("{}×", numbers::ratio(it.value)),
-                false => bytes(&it),
+                false => format!("{}\u{a0}{}", bytes(&it), unit.symbol()),
             }),
             retained: retained.map_or("–".to_owned(), |it| bytes(&it)),
             gap: None,
@@ -129,6 +132,7 @@ fn row(
         workload: shape.about.id.clone(),
         case: case.label.clone(),
         href: format!("workload/{}.html#{}", shape.slug, memory::anchor(*at)),
+        retained: words,
         cells: members.iter().map(&mut cell).collect(),
     }
 }

@@ -32,13 +32,8 @@ struct Usable {
 }
 
 /// What is counted of a case, in the order of the columns.
-const COUNTED: [Metric; 5] = [
-    Metric::Allocations,
-    Metric::Frees,
-    Metric::Reallocations,
-    Metric::AllocatedBytes,
-    Metric::PeakLive,
-];
+const COUNTED: [Metric; 5] =
+    [Metric::Allocations, Metric::Frees, Metric::Reallocations, Metric::AllocatedBytes, Metric::PeakLive];
 
 /// Columns: [`COUNTED`], with the mean size of a block before the last.
 const COLUMNS: usize = COUNTED.len() + 1;
@@ -99,7 +94,8 @@ fn texts(counts: &Counts) -> [String; COLUMNS] {
         _ => None,
     };
     let number = |value: Option<f64>| value.map_or("–".to_owned(), numbers::exact);
-    let amount = |value: Option<f64>| value.map_or("–".to_owned(), |bytes| Bytes(bytes.round() as u64).to_string());
+    let amount =
+        |value: Option<f64>| value.map_or("–".to_owned(), |bytes| Bytes(bytes.round() as u64).to_string());
     [number(allocations), number(frees), number(reallocations), number(bytes), number(mean), amount(live)]
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Bars, Gaps, amounts, lineup};
+use super::{Bars, Gaps, amounts, heading, lineup};
 use crate::report::ReportError;
 use crate::report::numbers;
 use crate::report::pages::cells::Gap;
@@ -28,7 +28,7 @@ pub(super) fn sections(gaps: &mut Gaps<'_, '_, '_>) -> Result<Vec<CaseSection>, 
     let cases = gaps.cases(Probe::Instructions);
     let section = |(at, case): (usize, &Case<'_>)| {
         let (order, lines) = lineup(site, case, |cell| Some(instructions(cell)?.value));
-        let label = format!("{}, {}: instructions per operation", shape.about.id, case.label);
+        let label = (heading(shape, case), "instructions per operation".to_owned());
         let table = Table::new(label, "Allocator", &lines, columns(&lines), |class| {
             ranks::class_title(&site.classes[class].id)
         });

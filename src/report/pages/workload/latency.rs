@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Gaps, lineup, tick};
+use super::{Gaps, curves, heading, lineup, tick};
+use crate::report::ReportError;
 use crate::report::numbers;
 use crate::report::pages::cells::Gap;
 use crate::report::pages::table::{Column, Entry, Line, Table};
 use crate::report::pages::{Link, ranks};
 use crate::report::percentiles::{self, Percentile, SHOWN};
 use crate::report::plot::{self, Chart, Plot, Point, Quantity, Series, Shade, Spacing};
-use crate::report::ReportError;
 use crate::report::site::{Case, Shape, Site};
 use crate::results::metric::Metric;
 use crate::results::record::Cell;
@@ -79,10 +79,10 @@ pub(crate) fn columns(lines: &[Line<'_>], unit: TimeUnit) -> Vec<Column> {
             let found = Percentile::of(cell, *share, *metric)?;
             let text = found.text(unit);
             Some(match found {
-                Percentile::Measured(measured) => {
-                    let range = numbers::spread(measured).map_or(String::new(), |(low, high)| {
-                        format!("{}–{}", numbers::duration(low, unit), numbers::duration(high, unit))
-                    });
+                Percentile::Measured(measured, quantum_ns) => {
+                    let end = |ns: f64| numbers::stepped(ns, quantum_ns.unwrap_or(0.0), unit);
+                    let range = numbers::spread(measured)
+                        .map_or(String::new(), |(low, high)| format!("{}–{}", end(low), end(high)));
                     Entry::number(measured.value, text).titled(range)
                 }
                 // Less than any time that is told, and no two of them told apart.
@@ -93,9 +93,10 @@ pub(crate) fn columns(lines: &[Line<'_>], unit: TimeUnit) -> Vec<Column> {
         Column::new(name, lines, entry).marked()
     };
     let mut columns: Vec<Column> = SHOWN.iter().map(percentile).collect();
-    for (metric, title) in [(Metric::Stalls1us, "> 1 µs per million"), (Metric::Stalls10us, "> 10 µs per million")]
+    for (metric, title) in
+        [(Metric::Stalls1us, "> 1 µs per million"), (Metric::Stalls10us, "> 10 µs per million")]
     {
-        columns.push(Column::metric(title, lines, |cell| cell.metrics.get(&metric), numbers::ratio));
+        columns.push(Column::metric(title, lines, |cell| cell.metrics.get(&metric), curves::plain));
     }
     columns
 }
@@ -114,10 +115,9 @@ pub(crate) fn table(site: &Site<'_>, shape: &Shape<'_>, case: &Case<'_>) -> Opti
         beside("step unprobed", &|it| numbers::duration(it.plain_ns, unit)),
         beside("probed", &|it| numbers::duration(it.probed_ns, unit)),
     ]);
-    let label = format!("{}, {}: time of one step in {}", shape.about.id, case.label, unit.symbol());
-    let table = Table::new(label, "Allocator", &lines, columns, |class| {
-        ranks::class_title(&site.classes[class].id)
-    });
+    let label = (heading(shape, case), format!("time of one step in {}", unit.symbol()));
+    let table =
+        Table::new(label, "Allocator", &lines, columns, |class| ranks::class_title(&site.classes[class].id));
     (!table.is_empty()).then_some(table)
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Bars, Gaps, amounts, curves, lineup};
+use super::{Bars, Gaps, amounts, curves, heading, lineup};
 use crate::report::numbers::{self, Figure};
 use crate::report::pages::cells::Gap;
 use crate::report::pages::table::{Column, Entry, Line, Table};
@@ -86,7 +86,8 @@ pub(crate) fn anchor(at: usize) -> String {
 
 /// What decides the order: the peak, or for want of one the most that any checkpoint saw.
 fn weight(cell: &Cell) -> Option<f64> {
-    let seen = |series: &MemorySeries| series.checkpoints.iter().map(|it| it.resident_bytes).max().unwrap_or(0);
+    let seen =
+        |series: &MemorySeries| series.checkpoints.iter().map(|it| it.resident_bytes).max().unwrap_or(0);
     let peak = cell.metrics.get(&Metric::PeakRss).map(|peak| peak.value);
     let any = cell.metrics.keys().any(|metric| metric.probe() == Some(Probe::Memory));
     peak.or_else(|| cell.memory.as_ref().map(|series| seen(series) as f64)).or(any.then_some(0.0))
@@ -99,7 +100,8 @@ pub(crate) fn unit<'c>(cells: impl Iterator<Item = &'c Cell>) -> ByteUnit {
 
 /// What was resident, in `unit`.
 pub(crate) fn columns(lines: &[Line<'_>], unit: ByteUnit) -> Vec<Column> {
-    let peaks: Vec<&Measured> = lines.iter().filter_map(|line| line.cell.metrics.get(&Metric::PeakRss)).collect();
+    let peaks: Vec<&Measured> =
+        lines.iter().filter_map(|line| line.cell.metrics.get(&Metric::PeakRss)).collect();
     let show = |bytes: f64| numbers::bytes(bytes, unit);
     let range = |cell: &Cell| {
         let (low, high) = numbers::spread(cell.metrics.get(&Metric::PeakRss)?)?;
@@ -122,7 +124,7 @@ pub(crate) fn columns(lines: &[Line<'_>], unit: ByteUnit) -> Vec<Column> {
 pub(crate) fn table(site: &Site<'_>, shape: &Shape<'_>, case: &Case<'_>) -> Option<Table> {
     let (_, lines) = lineup(site, case, weight);
     let unit = unit(lines.iter().map(|line| line.cell));
-    let label = format!("{}, {}: resident memory in {}", shape.about.id, case.label, unit.symbol());
+    let label = (heading(shape, case), format!("resident memory in {}", unit.symbol()));
     let table = Table::new(label, "Allocator", &lines, columns(&lines, unit), |class| {
         ranks::class_title(&site.classes[class].id)
     });
@@ -162,7 +164,8 @@ fn most_live(cell: &Cell) -> Option<f64> {
 
 /// Page faults, context switches and CPU time of the whole work.
 fn effort(site: &Site<'_>, shape: &Shape<'_>, case: &Case<'_>, lines: &[Line<'_>]) -> Option<Table> {
-    let times = lines.iter().filter_map(|line| line.cell.metrics.get(&Metric::CpuUser)).map(|time| time.value);
+    let times =
+        lines.iter().filter_map(|line| line.cell.metrics.get(&Metric::CpuUser)).map(|time| time.value);
     let unit = numbers::unit_for(times);
     let number = |metric: Metric, title: &str| {
         let count = |value: f64| numbers::grouped(value.max(0.0).round() as u64);
@@ -178,10 +181,9 @@ fn effort(site: &Site<'_>, shape: &Shape<'_>, case: &Case<'_>, lines: &[Line<'_>
         time(Metric::CpuUser, &format!("CPU user, {}", unit.symbol())),
         time(Metric::CpuSystem, &format!("CPU system, {}", unit.symbol())),
     ];
-    let label = format!("{}, {}: page faults and CPU time of the whole work", shape.about.id, case.label);
-    let table = Table::new(label, "Allocator", lines, columns, |class| {
-        ranks::class_title(&site.classes[class].id)
-    });
+    let label = (heading(shape, case), "page faults and CPU time of the whole work".to_owned());
+    let table =
+        Table::new(label, "Allocator", lines, columns, |class| ranks::class_title(&site.classes[class].id));
     (!table.is_empty()).then_some(table)
 }
 
@@ -238,7 +240,10 @@ fn course(
         caption: format!("Resident memory over the course of the work, {}", case.label),
         series: lines.collect(),
         x: Quantity {
-            title: format!("checkpoints 1 to {}, named by what the work was doing", longest.checkpoints.len()),
+            title: format!(
+                "checkpoints 1 to {}, named by what the work was doing",
+                longest.checkpoints.len()
+            ),
             tick: &|at| format!("{at:.0}"),
             spacing: Spacing::Linear,
             marks: phases(longest),
