@@ -1,5 +1,7 @@
 //! A table of measurements: one row a cell, one column a quantity. Pages show it, and downloads write it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Link;
@@ -167,25 +169,26 @@ impl Table {
     }
 }
 
-/// For each line, whether it has the least of the compared lines of its group, of which there must be two. Equals
-/// share it.
+/// For each line, whether it has the least of the compared lines of its group. Equals share it, unless all are equal:
+/// then there is nothing to mark.
 fn least(lines: &[Line<'_>], entries: &[Option<Entry>]) -> Vec<bool> {
     let value = |at: usize| entries[at].as_ref().and_then(|entry| entry.value).filter(|_| lines[at].ranked);
-    (0..lines.len())
-        .map(|at| {
-            let rivals: Vec<f64> = (0..lines.len())
-                .filter(|other| lines[*other].group == lines[at].group)
-                .filter_map(&value)
-                .collect();
-            rivals.len() >= 2 && value(at).is_some_and(|own| rivals.iter().all(|other| own <= *other))
-        })
-        .collect()
+    let mut ends: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    for (at, line) in lines.iter().enumerate() {
+        if let Some(value) = value(at) {
+            let (low, high) = ends.entry(line.group).or_insert((value, value));
+            (*low, *high) = (low.min(value), high.max(value));
+        }
+    }
+    let marked = |at: usize| {
+        let (low, high) = ends.get(&lines[at].group)?;
+        Some(low < high && value(at)? <= *low)
+    };
+    (0..lines.len()).map(|at| marked(at) == Some(true)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::results::record::{Params, Place};
 
@@ -226,9 +229,10 @@ mod tests {
         let table = Table::new((String::new(), "numbers".to_owned()), "who", &lines, columns, |group| {
             format!("group {group}")
         });
-        assert_eq!(table.heads, ["n"]);
-        let best: Vec<bool> =
-            table.groups.iter().flat_map(|group| &group.rows).map(|row| row.cells[0].best).collect();
+        assert_eq!(table.heads, ["n", "same"]);
+        let rows = || table.groups.iter().flat_map(|group| &group.rows);
+        assert!(rows().all(|row| !row.cells[1].best), "where all are equal there is nothing to mark");
+        let best: Vec<bool> = rows().map(|row| row.cells[0].best).collect();
         // Equals share the mark, and one alone has nobody to be compared with.
         assert_eq!(best, [false, true, true, false, false]);
         assert_eq!(table.groups[2].rows[0].cells[0].figure.text, "–");

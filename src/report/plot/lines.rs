@@ -53,6 +53,8 @@ const HEIGHT: u32 = 300;
 const TOP: i32 = 20;
 /// As many as have room for a label; more could not be told apart anyway.
 const MOST_LINES: usize = 18;
+/// The widest tick label that gets room, pixels: an absurd number must not push the plot off the sheet.
+const MOST_TICK: u32 = 120;
 /// Pixels between two labels below an axis.
 const LABEL_GAP: u32 = 8;
 
@@ -98,7 +100,8 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
     let name_room = names.map(text::width).max().unwrap_or(0).min(130) + 28;
     let y_marks: Vec<(f64, String)> =
         y_ticks.iter().map(|tick| (y_place(*tick), (spec.y.tick)(*tick))).collect();
-    let tick_room = y_marks.iter().map(|(_, words)| text::width(words)).max().unwrap_or(0) + 14;
+    let tick_room =
+        y_marks.iter().map(|(_, words)| text::width(words)).max().unwrap_or(0).min(MOST_TICK) + 14;
     let sheet = Sheet::new(WIDTH, HEIGHT);
     let area = sheet.clone().into_drawing_area();
     let (x_margin, y_margin) = (

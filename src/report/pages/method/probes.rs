@@ -20,6 +20,8 @@ pub(super) struct Probes {
     instructions: bool,
     counts: bool,
     unprobed: Vec<UnprobedRow>,
+    /// What the record has nothing of: `memory, latency`.
+    missing: String,
 }
 
 #[derive(Serialize)]
@@ -42,8 +44,12 @@ pub(super) fn probes(site: &Site<'_>) -> Probes {
         let rounds = rounds.map_or_else(|| "not said".to_owned(), |rounds| rounds.to_string());
         (found > 0).then(|| (name, rounds, count(found, "cell")))
     };
+    let all = || Probe::ALL.into_iter().map(Some).chain([None]);
+    let missing: Vec<&str> =
+        all().filter(|probe| cells(*probe) == 0).map(|probe| probe.map_or(COUNTS, Probe::id)).collect();
     Probes {
-        rows: Probe::ALL.into_iter().map(Some).chain([None]).filter_map(row).collect(),
+        rows: all().filter_map(row).collect(),
+        missing: missing.join(", "),
         latency: latency(site),
         memory: cells(Some(Probe::Memory)) > 0,
         instructions: cells(Some(Probe::Instructions)) > 0,
