@@ -11,7 +11,7 @@ use crate::report::numbers::Figure;
 use crate::report::plot::{self, Form, Plot, Row, Rows};
 use crate::report::site::{CONTROL, Case, Shape, Site, has, value_label};
 use crate::report::{File, ReportError, compare, numbers, templates};
-use crate::results::record::{Cell, Measured, Parameter, Value};
+use crate::results::record::{Cell, Measured, Parameter, Unprobed, Value};
 use crate::units::{Nanos, TimeUnit};
 use crate::workloads::probe::Probe;
 
@@ -47,6 +47,8 @@ struct WorkloadPage {
     parameters: Vec<ParameterRow>,
     /// The sections that there are: anchor and title.
     contents: Vec<(&'static str, &'static str)>,
+    /// Probes that have nothing of the workload at all, each with a reason.
+    unprobed: Vec<(&'static str, String)>,
     timed: bool,
     sweeps: Vec<Plot>,
     scaling: Vec<Plot>,
@@ -143,6 +145,7 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
         .into_iter()
         .filter_map(|(anchor, title, there)| there.then_some((anchor, title)))
         .collect(),
+        unprobed: unprobed(site, shape),
         timed,
         sweeps: curves::sweeps(site, shape)?,
         scaling: curves::scaling(site, shape)?,
@@ -155,6 +158,27 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
     };
     let content = templates::render(PAGE.template.0, &path, &page)?;
     Ok(File { path, content })
+}
+
+/// Why probes have nothing of a workload at all, whatever the allocator, as far as the record says.
+fn unprobed(site: &Site<'_>, shape: &Shape<'_>) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let here = |case: &str| {
+        case.strip_prefix(shape.about.id.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for probe in Probe::ALL.into_iter().filter(|probe| !shape.has(Some(*probe))) {
+        let concerns = |it: &&Unprobed| {
+            it.probe == probe.id() && it.allocator.is_none() && it.case.as_deref().is_none_or(here)
+        };
+        for it in site.record.checks.unprobed.iter().filter(concerns) {
+            let row = (probe.id(), it.reason.clone());
+            if !found.contains(&row) {
+                found.push(row);
+            }
+        }
+    }
+    found
 }
 
 /// Finds the cells of a workload that a probe has nothing of.

@@ -208,6 +208,10 @@ fn course(
     let Some((longest, ..)) = all.iter().max_by_key(|(series, ..)| series.checkpoints.len()) else {
         return Ok(None);
     };
+    if longest.checkpoints.len() < 2 {
+        // A moment is no course.
+        return Ok(None);
+    }
     let marked = longest.checkpoints.len() <= MOST_MARKED;
     let lines = all.iter().map(|(series, name, look)| Series {
         name: (*name).to_owned(),
