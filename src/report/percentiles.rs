@@ -87,8 +87,10 @@ impl<'c> Percentile<'c> {
             }
             Self::Below(limit) => {
                 let limit = limit / unit.in_ns();
-                let decimals = if limit.fract() == 0.0 { 0 } else { decimals_for(limit, 2) };
-                format!("< {limit:.decimals$}")
+                let text = format!("{limit:.*}", decimals_for(limit, 2));
+                let text =
+                    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+                format!("< {text}")
             }
             Self::TooFew => "too few steps".to_owned(),
         }

@@ -224,8 +224,12 @@ mod tests {
             let value: f64 = cell.place.allocator.parse().ok()?;
             Some(Entry::number(value, format!("{value}")))
         };
-        let columns =
-            vec![Column::new("n", &lines, number).marked(), Column::new("nothing", &lines, |_| None)];
+        let same = |_: &Cell| Some(Entry::number(0.0, "0".to_owned()));
+        let columns = vec![
+            Column::new("n", &lines, number).marked(),
+            Column::new("nothing", &lines, |_| None),
+            Column::new("same", &lines, same).marked(),
+        ];
         let table = Table::new((String::new(), "numbers".to_owned()), "who", &lines, columns, |group| {
             format!("group {group}")
         });
