@@ -84,6 +84,50 @@ impl TimeUnit {
     }
 }
 
+/// What amounts of memory are printed in, smallest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteUnit {
+    /// Bytes.
+    Bytes,
+    /// 1024 bytes.
+    Kibibytes,
+    /// 1024 KiB.
+    Mebibytes,
+    /// 1024 MiB.
+    Gibibytes,
+}
+
+impl ByteUnit {
+    /// Every unit, smallest first.
+    pub const ALL: [Self; 4] = [Self::Bytes, Self::Kibibytes, Self::Mebibytes, Self::Gibibytes];
+
+    /// Its sign.
+    pub const fn symbol(self) -> &'static str {
+        match self {
+            Self::Bytes => "B",
+            Self::Kibibytes => "KiB",
+            Self::Mebibytes => "MiB",
+            Self::Gibibytes => "GiB",
+        }
+    }
+
+    /// How many bytes it is.
+    pub const fn in_bytes(self) -> f64 {
+        match self {
+            Self::Bytes => 1.0,
+            Self::Kibibytes => 1024.0,
+            Self::Mebibytes => 1_048_576.0,
+            Self::Gibibytes => 1_073_741_824.0,
+        }
+    }
+
+    /// The largest unit of which `bytes` is at least one; bytes for anything smaller.
+    pub fn fitting(bytes: f64) -> Self {
+        let fits = |unit: &&Self| bytes.abs() >= unit.in_bytes();
+        Self::ALL.iter().rev().find(fits).copied().unwrap_or(Self::Bytes)
+    }
+}
+
 /// Decimals that show `value` with `digits` significant digits: 2 for 1.234, 0 for 123.4.
 pub fn decimals_for(value: f64, digits: usize) -> usize {
     let digits = digits as i32;

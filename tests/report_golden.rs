@@ -64,6 +64,11 @@ fn a_small_record_gives_the_golden_pages() {
 }
 
 #[test]
+fn a_record_of_every_probe_gives_the_golden_pages() {
+    assert_golden("probed", synthetic::probed());
+}
+
+#[test]
 fn an_imported_record_gives_the_golden_pages() {
     assert_golden("imported", synthetic::imported());
 }
@@ -75,7 +80,9 @@ fn preview() {
     let Some(out) = std::env::var_os("ALLOCMARK_PREVIEW").map(PathBuf::from) else { return };
     let records = [
         ("realistic", synthetic::realistic()),
+        ("complete", synthetic::complete()),
         ("small", synthetic::small()),
+        ("probed", synthetic::probed()),
         ("imported", synthetic::imported()),
         ("empty", synthetic::empty()),
         ("many", synthetic::grid(200, 3, 3, 6)),

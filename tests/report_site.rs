@@ -85,6 +85,107 @@ fn every_measured_absent_and_failed_cell_is_in_the_csv() {
 }
 
 #[test]
+fn every_metric_of_every_cell_is_in_the_csv() {
+    let record = synthetic::complete();
+    let files = site(&record);
+    let metrics: usize = record.cells.iter().map(|cell| cell.metrics.len()).sum();
+    let lines = files["data/cells.csv"].lines().count();
+    assert_eq!(lines, 1 + metrics + record.absent.len() + record.failed.len());
+    let markdown = &files["data/tables.md"];
+    assert!(markdown.contains("## sawtooth, live 64 MiB: resident memory in MiB"));
+    assert!(markdown.contains("## churn, live 1000, sizes fixed-64: time of one step in ns"));
+}
+
+#[test]
+fn workloads_without_a_time_are_in_the_memory_table_and_in_no_ranking_by_speed() {
+    let timed = site(&synthetic::realistic());
+    let complete = site(&synthetic::complete());
+    let between = |page: &str, from: &str, to: &str| {
+        let (_, rest) = page.split_once(from).expect("it begins");
+        rest.split_once(to).expect("it ends").0.to_owned()
+    };
+    let ranking = |page: &str| between(page, "<section id=\"ranking\"", "</section>\n\n<section");
+    let speed = ranking(&complete["index.html"]);
+    assert_eq!(
+        speed.split("</section>\n\n<section id=\"memory\"").next(),
+        Some(&*ranking(&timed["index.html"]))
+    );
+    let memory = between(&complete["index.html"], "<section id=\"memory\"", "</section>");
+    assert!(memory.contains("workload/sawtooth.html#memory-1"));
+    let map = between(&complete["index.html"], "<section id=\"workloads\"", "</section>");
+    assert!(!map.contains("sawtooth.html#"), "no row of the heat map");
+    assert!(map.contains("workload/sawtooth.html"), "but still reached from there");
+    let page = &complete["workload/sawtooth.html"];
+    assert!(!page.contains("id=\"time\"") && !page.contains("Time per operation"));
+    assert!(page.contains("its memory is that of the allocator behind it"), "absent cells keep their reason");
+}
+
+#[test]
+fn a_record_of_memory_alone_is_a_site() {
+    let mut record = synthetic::complete();
+    record.workloads.retain(|workload| workload.family == "memory");
+    let is_memory = |id: &str| ["fragment", "sawtooth", "trickle"].contains(&id);
+    record.cells.retain(|cell| is_memory(&cell.place.workload));
+    record.absent.retain(|absent| is_memory(&absent.place.workload));
+    record.failed.clear();
+    record.checks.overhead.clear();
+    let overview = &site(&record)["index.html"];
+    assert!(overview.contains("Nothing to rank") && overview.contains("No time was measured"));
+    // Nor does it take a single measured cell.
+    let lost = record.cells.drain(..).map(|cell| Failed {
+        place: cell.place,
+        kind: FailureKind::OutOfMemory,
+        detail: "killed".to_owned(),
+    });
+    record.failed = lost.collect();
+    let files = site(&record);
+    assert!(files["workload/sawtooth.html"].contains("out of memory: killed"));
+}
+
+#[test]
+fn odd_findings_of_the_probes_do_no_harm() {
+    let mut record = synthetic::complete();
+    for (index, cell) in record.cells.iter_mut().enumerate() {
+        let odd = [0.0, -1.0, 1e300, f64::NAN][index % 4];
+        for measured in cell.metrics.values_mut().skip(index % 3) {
+            measured.value = odd;
+            measured.replicates = vec![odd; index % 3];
+        }
+        if let Some(latency) = &mut cell.latency {
+            match index % 3 {
+                0 => latency.buckets.clear(),
+                1 => latency.buckets = vec![(0, 1), (u64::MAX, u64::MAX / 4)],
+                _ => latency.plain_ns = 0.0,
+            }
+            latency.quantum_ns = odd;
+        }
+        if let Some(memory) = &mut cell.memory {
+            match index % 3 {
+                0 => memory.checkpoints.clear(),
+                1 => memory.checkpoints.truncate(1),
+                _ => {
+                    for checkpoint in &mut memory.checkpoints {
+                        "<b>\"".clone_into(&mut checkpoint.phase);
+                        checkpoint.resident_bytes = u64::MAX;
+                        checkpoint.live_bytes = 0;
+                    }
+                }
+            }
+            for statistic in &mut memory.statistics {
+                "<script>".clone_into(&mut statistic.name);
+            }
+        }
+    }
+    for unprobed in &mut record.checks.unprobed {
+        "<script>".clone_into(&mut unprobed.reason);
+    }
+    for workload in &mut record.workloads {
+        "<script>".clone_into(&mut workload.step);
+    }
+    site(&record);
+}
+
+#[test]
 fn the_overview_shows_every_workload_and_every_ranked_allocator() {
     let record = synthetic::realistic();
     let overview = &site(&record)["index.html"];

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::File;
 use super::compare;
 use super::numbers;
-use super::site::{Case, Class, Site, Slot};
+use super::pages::{self, Table};
+use super::site::{Case, Class, Shape, Site, Slot};
 use crate::results::metric::{Metric, Unit};
 use crate::results::wire;
 
@@ -30,7 +31,7 @@ pub(crate) const LIST: [Download; 3] = [
     },
     Download {
         path: "data/tables.md",
-        what: "The rankings and the heat maps as Markdown.",
+        what: "The rankings, the heat maps, and the tables of memory and latency as Markdown.",
         make: tables_markdown,
     },
 ];
@@ -128,7 +129,28 @@ fn tables_markdown(site: &Site<'_>) -> String {
         ranking_markdown(&mut text, class);
         heat_markdown(&mut text, site, number, class);
     }
+    for (shape, _, case) in site.cases() {
+        let found = [pages::memory::table(site, shape, case), pages::latency::table(site, shape, case)];
+        for table in found.into_iter().flatten() {
+            table_markdown(&mut text, &table);
+        }
+    }
     text
+}
+
+fn table_markdown(text: &mut String, table: &Table) {
+    let _ = write!(text, "\n## {}: {}\n\n| {} |", inline(&table.of), inline(&table.what), table.corner);
+    for head in &table.heads {
+        let _ = write!(text, " {} |", inline(head));
+    }
+    let _ = write!(text, "\n|---|{}\n", "---:|".repeat(table.heads.len()));
+    for row in table.groups.iter().flat_map(|group| &group.rows) {
+        let _ = write!(text, "| {} |", inline(&row.head.name));
+        for cell in &row.cells {
+            let _ = write!(text, " {} |", inline(&cell.figure.text));
+        }
+        text.push('\n');
+    }
 }
 
 fn ranking_markdown(text: &mut String, class: &Class) {
@@ -143,6 +165,9 @@ fn ranking_markdown(text: &mut String, class: &Class) {
 }
 
 fn heat_markdown(text: &mut String, site: &Site<'_>, number: usize, class: &Class) {
+    if !site.workloads.iter().any(Shape::is_timed) {
+        return;
+    }
     let _ = writeln!(text, "\n## Time relative to the best of class {}\n", inline(&class.id));
     text.push_str("| workload, case |");
     for member in &class.members {
@@ -151,7 +176,9 @@ fn heat_markdown(text: &mut String, site: &Site<'_>, number: usize, class: &Clas
     text.push_str("\n|---|");
     text.push_str(&"---:|".repeat(class.members.len()));
     text.push('\n');
-    for (shape, _, case) in site.cases() {
+    let timed =
+        site.workloads.iter().flat_map(|shape| shape.timed_cases().map(move |(_, case)| (shape, case)));
+    for (shape, case) in timed {
         let _ = write!(text, "| {}, {} |", inline(&shape.about.id), inline(&case.label));
         for member in &class.members {
             let _ = write!(text, " {} |", ratio_markdown(case, number, *member));

@@ -11,6 +11,7 @@
 //! | `look` | the colour, marker and dash of each allocator |
 //! | `heat` | the steps of the heat scale |
 //! | `numbers` | digits and alignment in tables |
+//! | `percentiles` | latency percentiles from buckets, and which of them say something |
 //! | `slug` | file names from ids |
 //! | `templates` | the embedded templates and style sheet |
 //! | `downloads` | the record, CSV and Markdown beside the pages |
@@ -23,6 +24,7 @@ mod look;
 mod numbers;
 mod output;
 mod pages;
+mod percentiles;
 mod plot;
 mod site;
 mod slug;

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use crate::results::record::Measured;
-use crate::units::{TimeUnit, decimals_for};
+use crate::units::{ByteUnit, TimeUnit, decimals_for};
 
 /// A number as a table cell: its text, and how far it stands from the right so that the points align.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -23,6 +23,71 @@ pub(crate) fn unit_for(times_ns: impl Iterator<Item = f64>) -> TimeUnit {
     times.sort_by(f64::total_cmp);
     // The lower quartile: a table of mostly nanoseconds with one slow row stays in nanoseconds.
     TimeUnit::fitting(times.get(times.len() / 4).copied().unwrap_or(1.0))
+}
+
+/// The unit for a table of resident memory: as [`unit_for`], but never smaller than what the kernel counts in.
+pub(crate) fn byte_unit_for(bytes: impl Iterator<Item = f64>) -> ByteUnit {
+    let mut bytes: Vec<f64> = bytes.filter(|bytes| *bytes > 0.0).collect();
+    bytes.sort_by(f64::total_cmp);
+    match ByteUnit::fitting(bytes.get(bytes.len() / 4).copied().unwrap_or(0.0)) {
+        ByteUnit::Bytes => ByteUnit::Kibibytes,
+        unit => unit,
+    }
+}
+
+/// Resident memory in `unit`: whole KiB, hundredths of the larger units. What is more than nothing never reads 0.
+pub(crate) fn bytes(bytes: f64, unit: ByteUnit) -> String {
+    let decimals = match unit {
+        ByteUnit::Bytes | ByteUnit::Kibibytes => 0,
+        ByteUnit::Mebibytes | ByteUnit::Gibibytes => 2,
+    };
+    let value = bytes / unit.in_bytes();
+    let least = 10f64.powi(-decimals);
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if value > 0.0 && value < least / 2.0 {
+        return format!("< {least:.*}", decimals as usize);
+    }
+    fixed(value, decimals_for(value, DIGITS).min(decimals as usize))
+}
+
+/// Where a measurement lies: its interval, or else the least and the most of its rounds.
+pub(crate) fn spread(measured: &Measured) -> Option<(f64, f64)> {
+    let rounds = &measured.replicates;
+    measured.interval.or_else(|| {
+        (rounds.len() >= 2).then(|| {
+            let ends = |fold: fn(f64, f64) -> f64| rounds.iter().copied().fold(rounds[0], fold);
+            (ends(f64::min), ends(f64::max))
+        })
+    })
+}
+
+/// What [`spread`] is of a whole table: intervals if every measurement has one.
+pub(crate) fn spread_title<'m>(mut measured: impl Iterator<Item = &'m Measured>) -> &'static str {
+    if measured.all(|measured| measured.interval.is_some()) { "95 % interval" } else { "range of rounds" }
+}
+
+/// A number that repeats exactly, as instructions per operation: four digits, at most two behind the point.
+pub(crate) fn exact(value: f64) -> String {
+    let decimals = decimals_for(value, 4).min(2);
+    if value.fract() == 0.0 || decimals == 0 {
+        return if value >= 0.0 { grouped(value.round() as u64) } else { format!("{value:.0}") };
+    }
+    format!("{value:.decimals$}")
+}
+
+/// A time in `unit` with as many digits as any number may have.
+pub(crate) fn duration(ns: f64, unit: TimeUnit) -> String {
+    let value = ns / unit.in_ns();
+    fixed(value, decimals_for(value, DIGITS).min(2))
+}
+
+/// A time in `unit` from a counter that moves in steps of `quantum_ns`: no digits that are finer than a step.
+pub(crate) fn stepped(ns: f64, quantum_ns: f64, unit: TimeUnit) -> String {
+    let value = ns / unit.in_ns();
+    let supported = if quantum_ns > 0.0 { decimals_for(quantum_ns / unit.in_ns(), 1) } else { DIGITS };
+    fixed(value, decimals_for(value, DIGITS).min(supported))
 }
 
 /// `measured` in `unit`, cut to the digits that its interval supports.
@@ -121,11 +186,54 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_moves_in_steps_supports_no_finer_digits() {
+        assert_eq!(stepped(52.4, 10.0, TimeUnit::Nanoseconds), "52");
+        assert_eq!(stepped(5_240.0, 10.0, TimeUnit::Microseconds), "5.24");
+        assert_eq!(stepped(52.4, 0.3, TimeUnit::Nanoseconds), "52.4");
+    }
+
+    #[test]
     fn large_numbers_keep_three_digits_and_are_grouped() {
         let ns = TimeUnit::Nanoseconds;
         assert_eq!(time(&measured(123_456.0, 123_000.0, 124_000.0), ns), "123\u{202f}000");
         assert_eq!(grouped(1_000), "1000");
         assert_eq!(grouped(1_048_576), "1\u{202f}048\u{202f}576");
+    }
+
+    #[test]
+    fn memory_is_in_hundredths_of_a_mebibyte_and_little_is_not_nothing() {
+        let mib = ByteUnit::Mebibytes;
+        assert_eq!(bytes(0.0, mib), "0");
+        assert_eq!(bytes(4096.0, mib), "< 0.01");
+        assert_eq!(bytes(12_288.0, mib), "0.01");
+        assert_eq!(bytes(1.5 * 1_048_576.0, mib), "1.50");
+        assert_eq!(bytes(123.4 * 1_048_576.0, mib), "123");
+        assert_eq!(bytes(4096.0, ByteUnit::Kibibytes), "4");
+        assert_eq!(bytes(300.0, ByteUnit::Kibibytes), "< 1");
+    }
+
+    #[test]
+    fn the_unit_of_memory_fits_the_smaller_half_and_is_at_least_a_kibibyte() {
+        assert_eq!(byte_unit_for([100e6, 2e6, 3e6].into_iter()), ByteUnit::Mebibytes);
+        assert_eq!(byte_unit_for([0.0, 0.0, 5e9].into_iter()), ByteUnit::Gibibytes);
+        assert_eq!(byte_unit_for([12.0].into_iter()), ByteUnit::Kibibytes);
+        assert_eq!(byte_unit_for(std::iter::empty()), ByteUnit::Kibibytes);
+    }
+
+    #[test]
+    fn rounds_without_an_interval_still_have_a_range() {
+        let three = Measured { value: 2.0, interval: None, replicates: vec![2.0, 1.0, 4.0] };
+        assert_eq!(spread(&three), Some((1.0, 4.0)));
+        assert_eq!(spread(&measured(2.0, 1.9, 2.1)), Some((1.9, 2.1)));
+        assert_eq!(spread(&Measured { replicates: vec![2.0], ..three }), None);
+    }
+
+    #[test]
+    fn exact_numbers_keep_what_they_have() {
+        assert_eq!(
+            [23.416, 2.0, 0.125, 123.46, 12_345.6].map(exact),
+            ["23.42", "2", "0.12", "123.5", "12\u{202f}346"]
+        );
     }
 
     #[test]

@@ -9,14 +9,17 @@ use super::slug::Slugs;
 use crate::results::metric::Metric;
 use crate::results::ranking::{Ranking, rank_class};
 use crate::results::record::{
-    Absent, Allocator, Axis, Cell, Failed, Measured, Params, Place, Record, Value, Workload,
+    Absent, Allocator, Axis, Cell, Failed, Measured, Params, Place, Record, Unprobed, Value, Workload,
 };
 use crate::units::Bytes;
+use crate::workloads::probe::Probe;
 
 /// The class whose members can stand in for each other in any program.
 pub(crate) const GENERAL: &str = "general";
 /// The class that is shown but never ranked.
 pub(crate) const CONTROL: &str = "control";
+/// The family of workloads that are measured for their memory, not for their time.
+pub(crate) const MEMORY_FAMILY: &str = "memory";
 /// What this project says of allocators that a record uses but does not describe.
 const UNSTATED: &str = "unstated";
 
@@ -78,16 +81,66 @@ pub(crate) enum Slot<'a> {
 }
 
 impl<'a> Slot<'a> {
-    /// Its time, if it was measured.
-    pub(crate) fn time(self) -> Option<&'a Measured> {
+    /// The cell, if it was measured.
+    pub(crate) fn cell(self) -> Option<&'a Cell> {
         match self {
-            Self::Measured(cell) => cell.metrics.get(&Metric::Time),
+            Self::Measured(cell) => Some(cell),
             _ => None,
         }
+    }
+
+    /// Its time, if it was measured.
+    pub(crate) fn time(self) -> Option<&'a Measured> {
+        self.cell()?.metrics.get(&Metric::Time)
+    }
+}
+
+/// Whether `probe` found anything in `cell`; `None` asks for what is counted while a cell is verified.
+pub(crate) fn has(cell: &Cell, probe: Option<Probe>) -> bool {
+    let beside = match probe {
+        Some(Probe::Memory) => cell.memory.is_some(),
+        Some(Probe::Latency) => cell.latency.is_some(),
+        _ => false,
+    };
+    beside || cell.metrics.keys().any(|metric| metric.probe() == probe)
+}
+
+impl Shape<'_> {
+    /// Whether its time is measured, as far as the record shows: the memory family has none, and where nothing was
+    /// measured at all, that is what the pages about time tell.
+    pub(crate) fn is_timed(&self) -> bool {
+        let mut cells = self.cells().peekable();
+        let untouched = cells.peek().is_none() && self.about.family != MEMORY_FAMILY;
+        untouched || cells.any(|cell| cell.metrics.contains_key(&Metric::Time))
+    }
+
+    /// The cases whose time is measured, by the rule of [`Shape::is_timed`], with their numbers.
+    pub(crate) fn timed_cases(&self) -> impl Iterator<Item = (usize, &Case<'_>)> {
+        let timed = self.is_timed();
+        self.cases.iter().enumerate().filter(move |(_, case)| timed && case.is_timed())
+    }
+
+    /// Whether `probe` found anything in one of its cells.
+    pub(crate) fn has(&self, probe: Option<Probe>) -> bool {
+        self.cells().any(|cell| has(cell, probe))
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &Cell> {
+        self.cases.iter().flat_map(|case| case.slots.iter()).filter_map(|slot| slot.cell())
     }
 }
 
 impl Case<'_> {
+    fn is_timed(&self) -> bool {
+        let mut cells = self.slots.iter().filter_map(|slot| slot.cell()).peekable();
+        cells.peek().is_none() || cells.any(|cell| cell.metrics.contains_key(&Metric::Time))
+    }
+
+    /// Whether `probe` found anything in one of its cells.
+    pub(crate) fn has(&self, probe: Option<Probe>) -> bool {
+        self.slots.iter().filter_map(|slot| slot.cell()).any(|cell| has(cell, probe))
+    }
+
     /// The time of allocator `index`, nanoseconds.
     pub(crate) fn time_ns(&self, index: usize) -> Option<f64> {
         self.slots[index].time().map(|time| time.value)
@@ -140,11 +193,37 @@ impl<'a> Site<'a> {
         self.allocators.iter().position(|subject| subject.about.id == id)
     }
 
+    /// Whether allocator `index` is measured but never compared.
+    pub(crate) fn is_control(&self, index: usize) -> bool {
+        self.allocators[index].about.class == CONTROL
+    }
+
     /// Every case with its workload.
     pub(crate) fn cases(&self) -> impl Iterator<Item = (&Shape<'a>, usize, &Case<'a>)> {
         self.workloads
             .iter()
             .flat_map(|shape| shape.cases.iter().enumerate().map(move |(index, case)| (shape, index, case)))
+    }
+
+    /// Why `probe` found nothing in a cell that exists, if the record says.
+    pub(crate) fn unprobed(
+        &self,
+        probe: Probe,
+        shape: &Shape<'_>,
+        case: &Case<'_>,
+        index: usize,
+    ) -> Option<&'a str> {
+        let allocator = &self.allocators[index].about.id;
+        let name = match case.params.0.is_empty() {
+            true => shape.about.id.clone(),
+            false => format!("{}/{}", shape.about.id, case.params),
+        };
+        let concerns = |it: &&Unprobed| {
+            it.probe == probe.id()
+                && it.allocator.as_ref().is_none_or(|id| id == allocator)
+                && it.case.as_ref().is_none_or(|of| *of == name)
+        };
+        self.record.checks.unprobed.iter().find(concerns).map(|it| it.reason.as_str())
     }
 
     /// When the record was started, from its id: `2026-11-21 11:33 UTC`. `None` if the id does not begin with a time.

@@ -18,7 +18,8 @@ static ENGINE: LazyLock<Result<Tera, String>> = LazyLock::new(|| {
     // Stated, although it is the default: everything from a record is escaped.
     tera.autoescape_on([".html"]);
     let pages = pages::PAGES.iter().map(|page| page.template);
-    tera.add_raw_templates([LAYOUT, PARTS].into_iter().chain(pages)).map_err(|error| error.to_string())?;
+    tera.add_raw_templates([LAYOUT, PARTS].into_iter().chain(pages::SECTIONS).chain(pages))
+        .map_err(|error| error.to_string())?;
     Ok(tera)
 });
 

@@ -489,6 +489,28 @@ mod tests {
     }
 
     #[test]
+    fn a_case_without_a_time_is_no_case_of_the_ranking() {
+        let mut record = record(&[("a", "general"), ("b", "general")], &[("w", "one"), ("held", "memory")]);
+        add(&mut record, "w", 1, "a", &[1.0; 6]);
+        add(&mut record, "w", 1, "b", &[2.0; 6]);
+        for (size, allocator) in [(1, "a"), (1, "b"), (2, "a"), (3, "a"), (4, "a")] {
+            add(&mut record, "held", size, allocator, &[4096.0; 6]);
+        }
+        for cell in record.cells.iter_mut().filter(|cell| cell.place.workload == "held") {
+            let resident = cell.metrics.remove(&Metric::Time).unwrap();
+            cell.metrics.insert(Metric::PeakRss, resident);
+        }
+        let place = Place { workload: "held".into(), params: size(2), allocator: "b".into() };
+        record.failed.push(Failed { place, kind: FailureKind::OutOfMemory, detail: String::new() });
+        let ranking = rank_class(&record, "general");
+        assert_eq!(ranking.cells, 1);
+        assert_eq!(names_and_ranks(&ranking), [("a", 1), ("b", 2)]);
+        assert_close(ranking.rows[1].score, 2.0);
+        assert_eq!(ranking.missing, []);
+        assert_eq!(rank_cells(&record, "general", |place| place.workload == "held").rows, []);
+    }
+
+    #[test]
     fn a_choice_of_cells_is_ranked_by_itself() {
         let mut record = record(&[("a", "general"), ("b", "general")], &[("w1", "one"), ("w2", "one")]);
         add(&mut record, "w1", 1, "a", &[1.0; 6]);

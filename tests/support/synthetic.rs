@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test file uses its own part of it.
 
+mod probed;
+
 use std::collections::BTreeMap;
 
 use allocmark::results::metric::Metric;
@@ -187,6 +189,14 @@ pub(crate) fn realistic() -> Record {
     generate(&ALLOCATORS, &shapes(), 6)
 }
 
+/// As [`realistic`], with what the other probes find and the memory family: like one of profile `standard`.
+pub(crate) fn complete() -> Record {
+    let mut record = realistic();
+    probed::add(&mut record);
+    "standard".clone_into(&mut record.profile.name);
+    record
+}
+
 /// Few allocators and workloads, but each kind of thing that a page can show: for golden pages.
 pub(crate) fn small() -> Record {
     let allocators: Vec<Row> = ALLOCATORS
@@ -209,6 +219,17 @@ pub(crate) fn small() -> Record {
         kind: FailureKind::Crash,
         detail: "signal 11 (SIGSEGV) after 0.2 s".to_owned(),
     });
+    record
+}
+
+/// As [`small`], with what the other probes find and the memory family.
+pub(crate) fn probed() -> Record {
+    let mut record = small();
+    probed::add(&mut record);
+    record.workloads.retain(|workload| workload.id != "pair");
+    record.cells.retain(|cell| cell.place.workload != "pair");
+    record.absent.retain(|absent| absent.place.workload != "pair");
+    record.failed.retain(|failed| failed.place.workload != "pair");
     record
 }
 

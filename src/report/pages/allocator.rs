@@ -5,11 +5,14 @@ use serde::Serialize;
 
 use super::cells::served_by;
 use super::ranks::class_title;
+use super::table::{Column, Line, Table};
 use super::{Frame, Link, Page, allocator_link, count, paragraphs, workload_link};
+use super::{latency, memory};
 use crate::report::numbers::Figure;
-use crate::report::site::{CONTROL, Case, GENERAL, Shape, Site, Slot, Subject};
+use crate::report::site::{CONTROL, Case, GENERAL, Shape, Site, Slot, Subject, has};
 use crate::report::{File, ReportError, compare, numbers, plot, templates};
 use crate::results::ranking::RatioEstimate;
+use crate::workloads::probe::Probe;
 
 pub(crate) const PAGE: Page = Page {
     template: ("pages/allocator.html", include_str!("../../../report-templates/pages/allocator.html")),
@@ -38,6 +41,8 @@ struct AllocatorPage {
     links: Vec<ExternalLink>,
     duels: Vec<Duel>,
     workloads: Vec<WorkloadTable>,
+    memory: Option<Table>,
+    latency: Option<Table>,
     failed: Vec<GapRow>,
     absent: Vec<AbsentGroup>,
 }
@@ -130,6 +135,8 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
         links: about.links.iter().map(|link| external(link)).collect(),
         duels: duels(site, index),
         workloads: tables(site, index),
+        memory: memory_table(site, index),
+        latency: latency_table(site, index),
         failed: failures(site, index),
         absent: absences(site, index),
     };
@@ -300,6 +307,43 @@ fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
         });
     }
     tables
+}
+
+/// Its memory in every case, at its peak and after.
+fn memory_table(site: &Site<'_>, index: usize) -> Option<Table> {
+    let lines = lines(site, index, Probe::Memory, memory::anchor);
+    let unit = memory::unit(lines.iter().map(|line| line.cell));
+    let label = (site.allocators[index].about.id.clone(), format!("resident memory in {}", unit.symbol()));
+    table(label, &lines, memory::columns(&lines, unit))
+}
+
+/// Its latency in every case.
+fn latency_table(site: &Site<'_>, index: usize) -> Option<Table> {
+    let lines = lines(site, index, Probe::Latency, latency::anchor);
+    let unit = latency::unit(lines.iter().map(|line| line.cell));
+    let label = (site.allocators[index].about.id.clone(), format!("time of one step in {}", unit.symbol()));
+    table(label, &lines, latency::columns(&lines, unit))
+}
+
+fn table(label: (String, String), lines: &[Line<'_>], columns: Vec<Column>) -> Option<Table> {
+    let table = Table::new(label, "Case", lines, columns, |_| String::new());
+    (!table.is_empty()).then_some(table)
+}
+
+/// A line for each case of which `probe` found something, leading to the place that `anchor` names. Cases are not
+/// compared with each other.
+fn lines<'a>(site: &Site<'a>, index: usize, probe: Probe, anchor: fn(usize) -> String) -> Vec<Line<'a>> {
+    let line = |(shape, at, case): (&Shape<'a>, usize, &Case<'a>)| {
+        let cell = case.slots[index].cell().filter(|cell| has(cell, Some(probe)))?;
+        let head = Link {
+            href: format!("../workload/{}.html#{}", shape.slug, anchor(at)),
+            name: format!("{}, {}", shape.about.id, case.label),
+            swatch: None,
+            here: false,
+        };
+        Some(Line { head, group: 0, ranked: false, cell })
+    };
+    site.cases().filter_map(line).collect()
 }
 
 fn failures(site: &Site<'_>, index: usize) -> Vec<GapRow> {

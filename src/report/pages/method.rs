@@ -12,6 +12,8 @@ use crate::report::{File, ReportError, numbers, templates};
 use crate::results::record::{Control, Machine, Overhead};
 use crate::units::{Bytes, decimals_for};
 
+mod probes;
+
 const NAME: &str = "method.html";
 
 pub(crate) const PAGE: Page = Page {
@@ -34,6 +36,7 @@ struct Method {
     /// The A/A control in one sentence, and cell by cell.
     control: Option<String>,
     controls: Vec<ControlRow>,
+    probes: probes::Probes,
     warnings: Vec<String>,
     served: Vec<(String, String)>,
 }
@@ -83,6 +86,7 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
         overhead: overhead(site),
         control: control_summary(&record.checks.control),
         controls: controls(&record.checks.control),
+        probes: probes::probes(site),
         warnings: record.checks.warnings.clone(),
         served: served(site),
     };

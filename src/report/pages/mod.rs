@@ -7,6 +7,7 @@ mod data;
 mod method;
 mod overview;
 mod ranks;
+mod table;
 mod workload;
 
 use serde::Serialize;
@@ -14,6 +15,9 @@ use serde::Serialize;
 use super::plot;
 use super::site::Site;
 use super::{File, ReportError};
+
+pub(crate) use table::Table;
+pub(crate) use workload::{SECTIONS, latency, memory};
 
 /// A kind of page.
 pub(crate) struct Page {
@@ -54,9 +58,9 @@ struct Frame {
 
 /// A link, its name maybe from a record.
 #[derive(Clone, Serialize)]
-struct Link {
+pub(crate) struct Link {
     href: String,
-    name: String,
+    pub(crate) name: String,
     /// An allocator's marker, ready to insert.
     swatch: Option<String>,
     /// Whether it leads to the page it stands on.

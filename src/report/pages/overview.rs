@@ -15,6 +15,8 @@ use crate::results::record::Measured;
 use crate::stats::geometric_mean;
 use crate::units::{Nanos, TimeUnit};
 
+mod memory;
+
 pub(super) const NAME: &str = "index.html";
 
 pub(crate) const PAGE: Page = Page {
@@ -35,7 +37,10 @@ struct Overview {
     main: Option<RankTable>,
     beside: Vec<RankTable>,
     families: Vec<FamilyRow>,
+    memory: Option<memory::Section>,
     heat: Vec<HeatTable>,
+    /// Workloads that are measured for something else than their time.
+    untimed: Vec<Link>,
     legend: Vec<Step>,
     controls: Vec<Link>,
     notes: Vec<Note>,
@@ -119,7 +124,12 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
         main: tables.next(),
         beside: tables.collect(),
         families: families(site),
+        memory: memory::section(site, &mut notes),
         heat,
+        untimed: (0..site.workloads.len())
+            .filter(|index| !site.workloads[*index].is_timed())
+            .map(|index| workload_link(site, "", index))
+            .collect(),
         legend: heat::legend(),
         controls: site
             .classes
@@ -160,7 +170,7 @@ fn lead(site: &Site<'_>) -> Vec<String> {
 /// For each family of workloads, who is fastest among the general allocators.
 fn families(site: &Site<'_>) -> Vec<FamilyRow> {
     let mut names: Vec<&str> = Vec::new();
-    for shape in &site.workloads {
+    for shape in site.workloads.iter().filter(|shape| shape.is_timed()) {
         if !names.contains(&shape.about.family.as_str()) {
             names.push(&shape.about.family);
         }
@@ -211,10 +221,11 @@ fn heat_table(site: &Site<'_>, number: usize, class: &Class, notes: &mut Notes) 
         rows: Vec::new(),
         unfit: Vec::new(),
     };
-    for (index, shape) in site.workloads.iter().enumerate() {
+    for (index, shape) in site.workloads.iter().enumerate().filter(|(_, shape)| shape.is_timed()) {
         let tried = |slot: &Slot<'_>| matches!(slot, Slot::Measured(_) | Slot::Failed(_));
-        let fits =
-            shape.cases.iter().any(|case| class.members.iter().any(|member| tried(&case.slots[*member])));
+        let fits = shape
+            .timed_cases()
+            .any(|(_, case)| class.members.iter().any(|member| tried(&case.slots[*member])));
         if fits {
             table.rows.push(heat_row(site, index, number, class, scoped, notes));
         } else if !shape.cases.is_empty() {
@@ -247,6 +258,7 @@ fn heat_row(
     notes: &mut Notes,
 ) -> HeatRow {
     let shape = &site.workloads[index];
+    let cases = shape.timed_cases().count();
     let (means, common) = compare::common_means(&shape.cases, &class.members);
     let best = means.iter().flatten().copied().fold(f64::INFINITY, f64::min);
     let general = if scoped { site.class(GENERAL) } else { None };
@@ -279,13 +291,11 @@ fn heat_row(
     HeatRow {
         workload: workload_link(site, "", index),
         title: shape.about.title.clone(),
-        cases: count(shape.cases.len(), "case"),
-        partial: (common < shape.cases.len()).then(|| format!("over {common} that all have")),
+        cases: count(cases, "case"),
+        partial: (common < cases).then(|| format!("over {common} that all have")),
         cells,
         details: shape
-            .cases
-            .iter()
-            .enumerate()
+            .timed_cases()
             .map(|(at, case)| case_row(site, shape, (at, case), number, class, notes))
             .collect(),
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::{Link, allocator_link, count};
-use crate::report::plot::{self, Plot, Row, Rows};
+use crate::report::plot::{self, Form, Plot, Row, Rows};
 use crate::report::site::{Class, Site};
 use crate::report::{ReportError, numbers};
 use crate::results::ranking::Missing;
@@ -54,6 +54,10 @@ pub(super) fn class_title(id: &str) -> String {
 /// The ranking of `class`; `None` for the control class and for a class with nothing to show.
 pub(super) fn table(site: &Site<'_>, class: &Class, width: u32) -> Result<Option<RankTable>, ReportError> {
     let Some(ranking) = &class.ranking else { return Ok(None) };
+    if ranking.rows.is_empty() && ranking.missing.iter().all(|missing| missing.cases == 0) {
+        // No time of this class was measured at all.
+        return Ok(None);
+    }
     let mut shown: Vec<(usize, RankRow, Row)> = Vec::new();
     for ranked in &ranking.rows {
         let Some(index) =
@@ -102,7 +106,8 @@ pub(super) fn table(site: &Site<'_>, class: &Class, width: u32) -> Result<Option
             rows: marks,
             quantity: "time, as a multiple of the best",
             tick: &|score| numbers::ratio(score),
-            points: true,
+            form: Form::Points,
+            reference: None,
             width,
         })?)
     };

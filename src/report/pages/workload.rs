@@ -5,15 +5,29 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::cells::{Gap, Note, Notes, served_by};
-use super::{Frame, Link, Page, allocator_link, count, paragraphs, ranks, workload_link};
+use super::table::Line;
+use super::{Frame, Link, Page, allocator_link, paragraphs, ranks, workload_link};
 use crate::report::numbers::Figure;
-use crate::report::plot::{self, Plot, Row, Rows};
-use crate::report::site::{CONTROL, Case, Shape, Site, value_label};
+use crate::report::plot::{self, Form, Plot, Row, Rows};
+use crate::report::site::{CONTROL, Case, Shape, Site, has, value_label};
 use crate::report::{File, ReportError, compare, numbers, templates};
-use crate::results::record::{Parameter, Value};
+use crate::results::record::{Cell, Measured, Parameter, Unprobed, Value};
 use crate::units::{Nanos, TimeUnit};
+use crate::workloads::probe::Probe;
 
+mod counts;
 mod curves;
+mod instructions;
+pub(crate) mod latency;
+pub(crate) mod memory;
+
+/// The templates of the parts of the page that are there if something was measured for them.
+pub(crate) const SECTIONS: [(&str, &str); 4] = [
+    ("workload/memory.html", include_str!("../../../report-templates/workload/memory.html")),
+    ("workload/latency.html", include_str!("../../../report-templates/workload/latency.html")),
+    ("workload/instructions.html", include_str!("../../../report-templates/workload/instructions.html")),
+    ("workload/counts.html", include_str!("../../../report-templates/workload/counts.html")),
+];
 
 pub(crate) const PAGE: Page = Page {
     template: ("pages/workload.html", include_str!("../../../report-templates/pages/workload.html")),
@@ -28,11 +42,21 @@ struct WorkloadPage {
     family: String,
     why: Vec<String>,
     operation: String,
+    step: String,
     needs: Vec<String>,
     parameters: Vec<ParameterRow>,
+    /// The sections that there are: anchor and title.
+    contents: Vec<(&'static str, &'static str)>,
+    /// Probes that have nothing of the workload at all, each with a reason.
+    unprobed: Vec<(&'static str, String)>,
+    timed: bool,
     sweeps: Vec<Plot>,
     scaling: Vec<Plot>,
     cases: Vec<CaseSection>,
+    memory: Vec<memory::CaseSection>,
+    latency: Vec<latency::CaseSection>,
+    instructions: Vec<instructions::CaseSection>,
+    counts: Option<counts::Section>,
     notes: Vec<Note>,
 }
 
@@ -88,8 +112,19 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
     let mut notes = Notes::default();
     let siblings = (0..site.workloads.len())
         .map(|other| Link { here: other == index, ..workload_link(site, "../", other) });
+    let timed = shape.is_timed();
     let cases: Result<Vec<CaseSection>, ReportError> =
-        shape.cases.iter().enumerate().map(|(at, case)| section(site, at, case, &mut notes)).collect();
+        shape.timed_cases().map(|(at, case)| section(site, at, case, &mut notes)).collect();
+    // The first section also names the cells that do not exist.
+    let first = (!timed).then(|| {
+        let found = Probe::ALL.into_iter().find(|probe| shape.has(Some(*probe)));
+        found.unwrap_or(Probe::Memory)
+    });
+    let mut gaps = Gaps { site, shape, first, notes: &mut notes };
+    let memory = memory::sections(&mut gaps)?;
+    let latency = latency::sections(&mut gaps)?;
+    let instructions = instructions::sections(&mut gaps)?;
+    let counts = counts::section(site, shape);
     let page = WorkloadPage {
         frame: Frame::new(site, "../", "workload", &about.id).with_siblings(siblings),
         id: about.id.clone(),
@@ -97,15 +132,175 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
         family: about.family.clone(),
         why: paragraphs(&about.why),
         operation: about.operation.clone(),
+        step: if latency.is_empty() { String::new() } else { about.step.clone() },
         needs: about.needs.clone(),
         parameters: parameters(shape),
+        contents: [
+            ("time", "Time", timed),
+            ("memory", "Memory", !memory.is_empty()),
+            ("latency", "Latency", !latency.is_empty()),
+            ("instructions", "Instructions", !instructions.is_empty()),
+            ("counts", "Counts", counts.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(anchor, title, there)| there.then_some((anchor, title)))
+        .collect(),
+        unprobed: unprobed(site, shape),
+        timed,
         sweeps: curves::sweeps(site, shape)?,
         scaling: curves::scaling(site, shape)?,
         cases: cases?,
+        memory,
+        latency,
+        instructions,
+        counts,
         notes: notes.into_list(),
     };
     let content = templates::render(PAGE.template.0, &path, &page)?;
     Ok(File { path, content })
+}
+
+/// Why probes have nothing of a workload at all, whatever the allocator, as far as the record says.
+fn unprobed(site: &Site<'_>, shape: &Shape<'_>) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let here = |case: &str| {
+        case.strip_prefix(shape.about.id.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for probe in Probe::ALL.into_iter().filter(|probe| !shape.has(Some(*probe))) {
+        let concerns = |it: &&Unprobed| {
+            it.probe == probe.id() && it.allocator.is_none() && it.case.as_deref().is_none_or(here)
+        };
+        for it in site.record.checks.unprobed.iter().filter(concerns) {
+            let row = (probe.id(), it.reason.clone());
+            if !found.contains(&row) {
+                found.push(row);
+            }
+        }
+    }
+    found
+}
+
+/// Finds the cells of a workload that a probe has nothing of.
+struct Gaps<'s, 'a, 'n> {
+    site: &'s Site<'a>,
+    shape: &'s Shape<'a>,
+    /// The section that names the cells of which there is nothing at all; `None` if that about time does.
+    first: Option<Probe>,
+    notes: &'n mut Notes,
+}
+
+impl<'s, 'a> Gaps<'s, 'a, '_> {
+    /// The cases that the section about `probe` shows, with their numbers.
+    fn cases(&self, probe: Probe) -> Vec<(usize, &'s Case<'a>)> {
+        let untouched = |case: &Case<'_>| case.slots.iter().all(|slot| slot.cell().is_none());
+        let shown = |case: &Case<'_>| case.has(Some(probe)) || (self.first == Some(probe) && untouched(case));
+        self.shape.cases.iter().enumerate().filter(|(_, case)| shown(case)).collect()
+    }
+
+    /// The allocators of `case` without anything from `probe`, and why.
+    fn of(&mut self, case: &Case<'_>, probe: Probe) -> Vec<(Link, Gap)> {
+        let gap = |index: usize| {
+            let slot = case.slots[index];
+            let Some(cell) = slot.cell() else {
+                return if self.first == Some(probe) { self.notes.gap(slot) } else { None };
+            };
+            if has(cell, Some(probe)) {
+                return None;
+            }
+            let reason = self.site.unprobed(probe, self.shape, case, index);
+            // A control is there for the time alone.
+            if reason.is_none() && self.site.is_control(index) {
+                return None;
+            }
+            let reason = reason.map_or_else(|| "The record does not say why.".to_owned(), str::to_owned);
+            Some(self.notes.add("absent", "–".to_owned(), reason))
+        };
+        let gaps: Vec<Option<Gap>> = (0..self.site.allocators.len()).map(gap).collect();
+        let named = gaps.into_iter().enumerate();
+        named.filter_map(|(index, gap)| Some((allocator_link(self.site, "../", index), gap?))).collect()
+    }
+}
+
+/// The measured cells of a case for which `value` is something, class by class, the least first; with the index of
+/// the allocator of each.
+fn lineup<'a>(
+    site: &Site<'a>,
+    case: &Case<'a>,
+    value: impl Fn(&Cell) -> Option<f64>,
+) -> (Vec<usize>, Vec<Line<'a>>) {
+    let mut found: Vec<(usize, f64, usize, &'a Cell)> = (0..site.allocators.len())
+        .filter_map(|index| {
+            let cell = case.slots[index].cell()?;
+            Some((site.allocators[index].class, value(cell)?, index, cell))
+        })
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let line = |(class, _, index, cell)| Line {
+        head: allocator_link(site, "../", index),
+        group: class,
+        ranked: !site.is_control(index),
+        cell,
+    };
+    (found.iter().map(|found| found.2).collect(), found.into_iter().map(line).collect())
+}
+
+/// What a table about `case` says that it is about.
+fn heading(shape: &Shape<'_>, case: &Case<'_>) -> String {
+    format!("{}, {}", shape.about.id, case.label)
+}
+
+/// What bars show.
+struct Bars<'m> {
+    caption: String,
+    quantity: String,
+    form: Form,
+    reference: Option<(f64, String)>,
+    get: &'m dyn Fn(&Cell) -> Option<&Measured>,
+    /// One of the unit: what values are divided by.
+    scale: f64,
+    /// How a value is written.
+    show: &'m dyn Fn(f64) -> String,
+    symbol: &'static str,
+}
+
+/// Bars for `lines`; `None` if there are not two.
+fn amounts(
+    site: &Site<'_>,
+    order: &[usize],
+    lines: &[Line<'_>],
+    what: &Bars<'_>,
+) -> Result<Option<Plot>, ReportError> {
+    let row = |(index, line): (&usize, &Line<'_>)| {
+        let measured = (what.get)(line.cell)?;
+        let subject = &site.allocators[*index];
+        let spread = numbers::spread(measured);
+        let range = spread
+            .map_or(String::new(), |(low, high)| format!(" ({}–{})", (what.show)(low), (what.show)(high)));
+        let label = (what.show)(measured.value);
+        Some(Row {
+            name: subject.about.id.clone(),
+            look: subject.look,
+            value: measured.value / what.scale,
+            interval: spread.map(|(low, high)| (low / what.scale, high / what.scale)),
+            title: format!("{}: {label}{range} {}", subject.about.id, what.symbol),
+            label,
+        })
+    };
+    let rows: Vec<Row> = order.iter().zip(lines).filter_map(row).collect();
+    if rows.len() < 2 {
+        return Ok(None);
+    }
+    let plot = plot::rows(&Rows {
+        caption: what.caption.clone(),
+        rows,
+        quantity: &what.quantity,
+        tick: &|value| curves::plain(value),
+        form: what.form,
+        reference: what.reference.clone(),
+        width: 334,
+    })?;
+    Ok(Some(plot))
 }
 
 fn parameters(shape: &Shape<'_>) -> Vec<ParameterRow> {
@@ -247,7 +442,8 @@ fn bars(site: &Site<'_>, case: &Case<'_>, order: &[usize], unit: TimeUnit) -> Re
         rows,
         quantity: "time per operation",
         tick: &tick,
-        points: false,
+        form: Form::Fitting,
+        reference: None,
         width: 334,
     })
 }

@@ -3,8 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `rows` | one row for each allocator: bars, or points with intervals |
-//! | `lines` | one line for each allocator over a parameter, both axes logarithmic |
-//! | `scale` | an axis with the ticks that it is told to have |
+//! | `lines` | one line for each allocator: over a parameter, time or percentiles |
+//! | `scale` | how values are spaced on an axis |
 //! | `ticks` | where the ticks of an axis stand |
 //! | `labels` | end labels that avoid each other |
 //! | `text` | the width of text |
@@ -23,8 +23,9 @@ mod ticks;
 use super::ReportError;
 use super::look::Look;
 
-pub(crate) use lines::{Chart, Quantity, lines};
-pub(crate) use rows::{Row, Rows, rows};
+pub(crate) use lines::{Chart, Quantity, Reference, Shade, lines};
+pub(crate) use rows::{Form, Row, Rows, rows};
+pub(crate) use scale::Spacing;
 
 /// A drawing and what it is called.
 #[derive(serde::Serialize)]
@@ -50,8 +51,8 @@ pub(crate) struct Point {
     pub(crate) x: f64,
     pub(crate) y: f64,
     pub(crate) interval: Option<(f64, f64)>,
-    /// What hovering over it says.
-    pub(crate) title: String,
+    /// What hovering over it says. `None` for a bend of the line that has no marker.
+    pub(crate) title: Option<String>,
 }
 
 /// Maps plotters' errors, which borrow its types, to ours.

@@ -29,9 +29,21 @@ pub(crate) struct Rows<'a> {
     /// What the axis counts, and how its ticks are written.
     pub(crate) quantity: &'a str,
     pub(crate) tick: &'a dyn Fn(f64) -> String,
-    /// Points between the extremes rather than bars from zero: for values all of which are far from zero.
-    pub(crate) points: bool,
+    pub(crate) form: Form,
+    /// A value to compare with, and what it is: a line across all rows.
+    pub(crate) reference: Option<(f64, String)>,
     pub(crate) width: u32,
+}
+
+/// How values are drawn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Bars from zero, whatever their lengths: for amounts, where next to nothing is an answer.
+    Bars,
+    /// Bars from zero, or points on a logarithmic axis where some bar would be too short to read.
+    Fitting,
+    /// Points between the extremes: for values all of which are far from zero.
+    Points,
 }
 
 /// A bar that is shorter than this share of the longest cannot be read: the axis becomes logarithmic, where bars
@@ -55,9 +67,15 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
     let area = sheet.clone().into_drawing_area();
 
     let ends = |row: &Row| row.interval.unwrap_or((row.value, row.value));
+    let reference = spec.reference.as_ref().filter(|(value, _)| *value > 0.0 && value.is_finite());
     let high = shown.iter().map(|row| ends(row).1.max(row.value)).fold(f64::MIN_POSITIVE, f64::max);
+    let high = reference.map_or(high, |(value, _)| high.max(*value));
     let low = shown.iter().map(|row| ends(row).0.min(row.value)).fold(high, f64::min);
-    let points = spec.points || low < high * SHORTEST_BAR;
+    let points = match spec.form {
+        Form::Bars => false,
+        Form::Fitting => low < high * SHORTEST_BAR,
+        Form::Points => true,
+    };
     // Logarithms need something above zero to begin with.
     let low = if low > 0.0 { low } else { high * 1e-3 };
     let map = |value: f64| if points { value.max(low).log10() } else { value };
@@ -97,6 +115,13 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
             .draw(),
     )?;
 
+    if let Some((value, what)) = reference {
+        let at = map(*value);
+        sheet.title(Some(what));
+        let line = PathElement::new(vec![(at, 0.0), (at, f64::from(count.max(1)))], Ink::Ideal.rgb());
+        drawn(WHAT, chart.draw_series([line]).map(|_| ()))?;
+        sheet.title(None);
+    }
     for (index, row) in shown.iter().enumerate() {
         let middle = f64::from(count) - index as f64 - 0.5;
         let at = map(row.value);
@@ -141,7 +166,8 @@ pub(crate) fn rows(spec: &Rows<'_>) -> Result<Plot, ReportError> {
     let note = if shown.len() < spec.rows.len() {
         Some(format!("The first {} of {} are drawn; the table has all.", shown.len(), spec.rows.len()))
     } else {
-        (points && !spec.points).then(|| "Logarithmic axis: the values differ too much for bars.".to_owned())
+        (points && spec.form != Form::Points)
+            .then(|| "Logarithmic axis: the values differ too much for bars.".to_owned())
     };
     Ok(Plot { svg: sheet.finish(&spec.caption, &desc), caption: spec.caption.clone(), note })
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::tick;
-use crate::report::plot::{self, Chart, Plot, Point, Quantity, Series};
+use crate::report::plot::{self, Chart, Plot, Point, Quantity, Reference, Series, Shade, Spacing};
 use crate::report::site::{CONTROL, Case, Shape, Site, axis, value_label};
 use crate::report::{ReportError, numbers};
 use crate::results::record::{Axis, Parameter, Value};
@@ -37,10 +37,10 @@ pub(super) fn sweeps(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, Re
             plots.push(plot::lines(&Chart {
                 caption: caption(&format!("Time per operation over {}", parameter.name), &group.shared),
                 series,
-                x: Quantity { title: axis_title(parameter), tick: &x_tick },
-                y: Quantity { title: "time per operation".to_owned(), tick: &tick },
+                x: logarithmic(axis_title(parameter), &x_tick),
+                y: logarithmic("time per operation".to_owned(), &tick),
                 shaded: None,
-                ideal: false,
+                reference: None,
             })?);
         }
     }
@@ -57,8 +57,8 @@ pub(super) fn scaling(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, R
                 .record
                 .machine
                 .logical_cpus
-                .map(|cpus| (f64::from(cpus), "more threads than logical CPUs"));
-            let x = || Quantity { title: axis_title(parameter), tick: &x_tick };
+                .map(|cpus| Shade::Beyond(f64::from(cpus), "more threads than logical CPUs"));
+            let x = || logarithmic(axis_title(parameter), &x_tick);
             let absolute = series(
                 site,
                 &group,
@@ -73,12 +73,15 @@ pub(super) fn scaling(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, R
                 caption: caption("Throughput of all threads together", &group.shared),
                 series: absolute,
                 x: x(),
-                y: Quantity { title: "million operations a second".to_owned(), tick: &plain },
+                y: logarithmic("million operations a second".to_owned(), &plain),
                 shaded,
-                ideal: false,
+                reference: None,
             })?);
-            let fewest = group.cases.first().map_or(1.0, |(threads, _)| *threads);
-            let own = format!("its own with {}", super::count(fewest as usize, "thread"));
+            let (fewest, most) = match group.cases.as_slice() {
+                [(fewest, _), .., (most, _)] => (*fewest, *most),
+                _ => continue,
+            };
+            let own = format!("its own with {}", super::super::count(fewest as usize, "thread"));
             plots.push(plot::lines(&Chart {
                 caption: caption(&format!("Throughput as a multiple of {own}"), &group.shared),
                 series: series(
@@ -89,13 +92,22 @@ pub(super) fn scaling(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, R
                     &x_tick,
                 ),
                 x: x(),
-                y: Quantity { title: "speed-up (dotted: ideal)".to_owned(), tick: &plain },
+                y: logarithmic("speed-up".to_owned(), &plain),
                 shaded,
-                ideal: true,
+                reference: Some(Reference {
+                    name: "ideal",
+                    title: "ideal: as many times the throughput as threads".to_owned(),
+                    points: vec![(fewest, 1.0), (most, most / fewest)],
+                }),
             })?);
         }
     }
     Ok(plots)
+}
+
+/// An axis on which equal ratios are equal distances.
+fn logarithmic(title: String, tick: &dyn Fn(f64) -> String) -> Quantity<'_> {
+    Quantity { title, tick, spacing: Spacing::Logarithmic, marks: Vec::new() }
 }
 
 /// The groups of at least two cases that differ in `parameter` alone.
@@ -152,7 +164,7 @@ fn series(
                         let (a, b) = (y(low, first), y(high, first));
                         (a.min(b), a.max(b))
                     }),
-                    title: title(&format!("{}, {}", subject.about.id, x_tick(*x)), value, time.value),
+                    title: Some(title(&format!("{}, {}", subject.about.id, x_tick(*x)), value, time.value)),
                 })
             })
             .filter(|point| point.y > 0.0 && point.y.is_finite())
@@ -183,7 +195,7 @@ fn number(x: f64, axis: Axis) -> String {
 }
 
 /// A tick without trailing zeros.
-fn plain(value: f64) -> String {
+pub(super) fn plain(value: f64) -> String {
     let text = numbers::ratio(value);
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
