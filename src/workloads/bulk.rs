@@ -37,7 +37,7 @@ impl Shape for BulkRelease {
               faster too.",
         operation: "object",
         step: "alloc or free",
-        probes: &Probe::ALL,
+        probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
         parameters: &[Parameter { name: "n", title: "objects released together", axis: Axis::Count }],
     };
 

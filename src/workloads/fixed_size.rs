@@ -46,7 +46,7 @@ impl Shape for FixedSize {
               pages, between the blocks that stay.",
         operation: "alloc + free",
         step: "alloc or free",
-        probes: &Probe::ALL,
+        probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
         parameters: &[
             Parameter { name: "size", title: "bytes in each block", axis: Axis::Bytes },
             Parameter { name: "order", title: "order of freeing", axis: Axis::Category },

@@ -4,7 +4,7 @@
 //!
 //! Some allocators look at the time and do a little more work when a moment has passed (jemalloc every 10 ms). Under
 //! callgrind, which is fifty times slower, that would happen fifty times as often, and at other places in every process. So
-//! the process's clock stands still there: see [`frozen`].
+//! the process's clock stands still there: see `frozen`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -63,9 +63,8 @@ pub fn cannot(finished: &Finished) -> String {
     let words =
         finished.stderr.lines().map(|line| line.trim_start_matches(|c: char| "=0123456789 ".contains(c)));
     let reason = words.into_iter().find(|line| {
-        ["fatal", "cannot", "Unrecognised", "unhandled", "FATAL", "failed"]
-            .iter()
-            .any(|word| line.contains(word))
+        let line = line.to_lowercase();
+        ["fatal", "cannot", "unrecognised", "unhandled", "failed"].iter().any(|word| line.contains(word))
     });
     match reason {
         Some(reason) => format!("it does not run under valgrind ({how}): {}", reason.trim()),
