@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Exit, print, say};
 use crate::results::compare::{self, Change, Comparison, Machines, Options, Reason, Side};
+use crate::results::metric::Noise;
 use crate::results::store;
 use crate::results::verdict::{Scale, Verdict};
 
@@ -66,10 +67,20 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
     Ok(if flags.fail_on == "suspected" && found > 0 { Exit::Finding } else { Exit::Fine })
 }
 
-/// The changes that are shown one by one: all but the unchanged and the inconclusive.
+/// The changes that are shown one by one: all but the unchanged and the inconclusive; of these, those beyond the floor that
+/// a few more rounds would decide.
 fn shown(comparison: &Comparison) -> impl Iterator<Item = &Change> {
     let of = |verdict| comparison.changes.iter().filter(move |change| change.judgement.verdict == verdict);
-    [Verdict::Regressed, Verdict::Suspected, Verdict::Improved].into_iter().flat_map(of)
+    let undecided = of(Verdict::Inconclusive)
+        .filter(|change| change.judgement.evidence.is_beyond_the_floor_without_interval());
+    [Verdict::Regressed, Verdict::Suspected, Verdict::Improved].into_iter().flat_map(of).chain(undecided)
+}
+
+const fn kind(noise: Noise) -> &'static str {
+    match noise {
+        Noise::Noisy => "noisy metrics (time, memory, latency)",
+        Noise::Exact => "exact metrics (instructions, counts)",
+    }
 }
 
 /// `1.12 (1.08–1.19)`, or a difference where a value of 0 leaves no ratio.
@@ -87,9 +98,11 @@ fn estimate(change: &Change) -> String {
     }
 }
 
-fn counts(comparison: &Comparison) -> String {
-    let counted = Verdict::ALL.map(|verdict| format!("{} {}", comparison.count(verdict), verdict.id()));
-    counted.join(", ")
+/// The verdicts of one kind of metric, counted.
+fn counts(comparison: &Comparison, noise: Noise) -> String {
+    let counted =
+        Verdict::ALL.map(|verdict| format!("{} {}", comparison.count_among(noise, verdict), verdict.id()));
+    format!("{}: {}", kind(noise), counted.join(", "))
 }
 
 fn rounds(change: &Change) -> String {
@@ -98,7 +111,10 @@ fn rounds(change: &Change) -> String {
 }
 
 fn as_text(comparison: &Comparison) -> String {
-    let mut text = format!("base {}\nhead {}\n{}\n", comparison.base, comparison.head, counts(comparison));
+    let mut text = format!("base {}\nhead {}\n", comparison.base, comparison.head);
+    for noise in Noise::ALL {
+        let _ = writeln!(text, "{}", counts(comparison, noise));
+    }
     for change in shown(comparison) {
         // Writing to a string cannot fail.
         let _ = writeln!(
@@ -119,7 +135,10 @@ fn as_text(comparison: &Comparison) -> String {
 }
 
 fn as_markdown(comparison: &Comparison) -> String {
-    let mut text = format!("`{}` against `{}`: {}\n", comparison.head, comparison.base, counts(comparison));
+    let mut text = format!("`{}` against `{}`\n\n", comparison.head, comparison.base);
+    for noise in Noise::ALL {
+        let _ = writeln!(text, "- {}", counts(comparison, noise));
+    }
     let cell = |text: &str| text.replace('|', "\\|").replace('<', "&lt;");
     if shown(comparison).next().is_some() {
         text.push_str("\n| verdict | cell | metric | head / base (95 %) | rounds | floor |\n|:--|:--|:--|--:|--:|--:|\n");
@@ -198,11 +217,16 @@ fn as_json(comparison: &Comparison) -> Json {
         .collect();
     let unmatched: Vec<Json> =
         unmatched(comparison).into_iter().map(|(cell, why)| json!({ "cell": cell, "why": why })).collect();
-    let verdicts: serde_json::Map<String, Json> =
-        Verdict::ALL.iter().map(|it| (it.id().to_owned(), json!(comparison.count(*it)))).collect();
+    let verdicts = |noise: Noise| -> serde_json::Map<String, Json> {
+        Verdict::ALL
+            .iter()
+            .map(|it| (it.id().to_owned(), json!(comparison.count_among(noise, *it))))
+            .collect()
+    };
     json!({
         "base": comparison.base, "head": comparison.head,
         "same_machine": comparison.machines == Machines::Same,
-        "verdicts": verdicts, "changes": changes, "unmatched": unmatched,
+        "verdicts": { "noisy": verdicts(Noise::Noisy), "exact": verdicts(Noise::Exact) },
+        "changes": changes, "unmatched": unmatched,
     })
 }

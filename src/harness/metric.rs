@@ -104,6 +104,11 @@ pub enum Noise {
     Noisy,
 }
 
+impl Noise {
+    /// Both, the noisy one first: it is what most ask for.
+    pub const ALL: [Self; 2] = [Self::Noisy, Self::Exact];
+}
+
 impl Metric {
     /// Every metric, in the order in which tables show them.
     pub const ALL: [Self; 26] = [

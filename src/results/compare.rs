@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::metric::Metric;
+use super::metric::{Metric, Noise};
 use super::record::{Axis, Cell, FailureKind, Measured, Place, Record, Value};
 use super::verdict::{Judgement, Question, Rounds, Verdict, screen};
 
@@ -129,7 +129,15 @@ pub enum Reason {
 impl Comparison {
     /// How many cells and metrics got `verdict`.
     pub fn count(&self, verdict: Verdict) -> usize {
-        self.changes.iter().filter(|change| change.judgement.verdict == verdict).count()
+        Noise::ALL.into_iter().map(|noise| self.count_among(noise, verdict)).sum()
+    }
+
+    /// How many cells and metrics of one kind got `verdict`. The two kinds are never added up for a reader: one says what
+    /// the code does, the other what a machine made of it.
+    pub fn count_among(&self, noise: Noise, verdict: Verdict) -> usize {
+        let counted =
+            |change: &&Change| change.metric.noise() == noise && change.judgement.verdict == verdict;
+        self.changes.iter().filter(counted).count()
     }
 }
 

@@ -180,6 +180,19 @@ pub struct Evidence {
     pub p: Option<f64>,
 }
 
+impl Evidence {
+    /// Whether the estimate lies beyond the floor, on either side, though there were too few rounds for an interval: such
+    /// a change is inconclusive, and worth a look.
+    pub fn is_beyond_the_floor_without_interval(&self) -> bool {
+        let beyond = match self.scale {
+            Scale::Ratio => self.estimate.ln().abs() > self.floor.ln_1p(),
+            Scale::Difference => self.estimate.abs() > self.floor,
+        };
+        // An exact metric has neither an interval nor a p-value, and needs none.
+        self.interval.is_none() && self.p.is_some() && beyond
+    }
+}
+
 /// A verdict with its evidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
