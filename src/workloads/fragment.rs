@@ -10,10 +10,10 @@ use super::sizes::Sizes;
 use crate::allocators::contract::Demand;
 use crate::stats::random::Random;
 
-/// `peak` bytes of small blocks, every other one replaced by larger ones.
+/// `live` bytes of small blocks, every other one replaced by larger ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Fragment {
-    peak: usize,
+    live: usize,
 }
 
 /// What the heap is filled with: the small blocks of a server, and some to 32 KiB.
@@ -40,15 +40,15 @@ impl Shape for Fragment {
         operation: "alloc or free",
         step: "",
         probes: &[Probe::Memory],
-        parameters: &[Parameter { name: "peak", title: "bytes live at the peaks", axis: Axis::Bytes }],
+        parameters: &[Parameter { name: "live", title: "bytes live at the peaks", axis: Axis::Bytes }],
     };
 
     fn cases(scope: Scope) -> Vec<Self> {
-        scope.pick(vec![64 << 20], vec![64 << 20, 256 << 20]).into_iter().map(|peak| Self { peak }).collect()
+        scope.pick(vec![64 << 20], vec![64 << 20, 256 << 20]).into_iter().map(|live| Self { live }).collect()
     }
 
     fn params(&self) -> Params {
-        Params::default().with("peak", self.peak)
+        Params::default().with("live", self.live)
     }
 
     fn needs(&self) -> Needs {
@@ -61,11 +61,11 @@ impl Shape for Fragment {
     }
 
     fn demand(&self) -> Demand {
-        let first = room(FIRST, self.peak as u64);
+        let first = room(FIRST, self.live as u64);
         Demand {
             block: None,
             live_blocks: first,
-            pass_bytes: FIRST.budget(first) + SECOND.budget(room(SECOND, self.peak as u64)),
+            pass_bytes: FIRST.budget(first) + SECOND.budget(room(SECOND, self.live as u64)),
             threads: 1,
         }
     }
@@ -73,7 +73,7 @@ impl Shape for Fragment {
 
 impl OneThread for Fragment {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
-        let (mut random, peak) = (Random::new(seed), self.peak as u64);
+        let (mut random, peak) = (Random::new(seed), self.live as u64);
         let mut draft = Draft::new(room(FIRST, peak) + room(SECOND, peak));
         draft.rise("fill", peak, FIRST, &mut random, 6);
         let keep = every_other_last(draft.live());
@@ -105,7 +105,7 @@ mod tests {
     fn every_block_is_whole_and_freed_once() {
         let mut heap = Individually(Checked::new(GlobalSubject));
         let mut mode = Pattern::new();
-        Fragment { peak: 1 << 20 }.open(&mut heap, &mut mode, 1, &mut |body| {
+        Fragment { live: 1 << 20 }.open(&mut heap, &mut mode, 1, &mut |body| {
             body.pass(&WallClock::new());
         });
         assert_eq!((heap.0.fault(), mode.fault(), heap.0.live_blocks()), (None, None, 0));

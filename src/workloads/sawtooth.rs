@@ -10,10 +10,10 @@ use super::sizes::Sizes;
 use crate::allocators::contract::Demand;
 use crate::stats::random::Random;
 
-/// Three times up to `peak` bytes and down to a tenth of the blocks, at last to none.
+/// Three times up to `live` bytes and down to a tenth of the blocks, at last to none.
 #[derive(Clone, Copy, Debug)]
 pub struct Sawtooth {
-    peak: usize,
+    live: usize,
 }
 
 /// Rises. The second tells whether what the first left is used again, the third whether that goes on.
@@ -42,15 +42,15 @@ impl Shape for Sawtooth {
         operation: "alloc or free",
         step: "",
         probes: &[Probe::Memory],
-        parameters: &[Parameter { name: "peak", title: "bytes live at the peaks", axis: Axis::Bytes }],
+        parameters: &[Parameter { name: "live", title: "bytes live at the peaks", axis: Axis::Bytes }],
     };
 
     fn cases(scope: Scope) -> Vec<Self> {
-        scope.pick(vec![64 << 20], vec![64 << 20, 256 << 20]).into_iter().map(|peak| Self { peak }).collect()
+        scope.pick(vec![64 << 20], vec![64 << 20, 256 << 20]).into_iter().map(|live| Self { live }).collect()
     }
 
     fn params(&self) -> Params {
-        Params::default().with("peak", self.peak)
+        Params::default().with("live", self.live)
     }
 
     fn needs(&self) -> Needs {
@@ -63,14 +63,14 @@ impl Shape for Sawtooth {
     }
 
     fn demand(&self) -> Demand {
-        let blocks = room(SIZES, self.peak as u64);
+        let blocks = room(SIZES, self.live as u64);
         Demand { block: None, live_blocks: blocks, pass_bytes: SIZES.budget(TEETH * blocks), threads: 1 }
     }
 }
 
 impl OneThread for Sawtooth {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
-        let (mut random, peak) = (Random::new(seed), self.peak as u64);
+        let (mut random, peak) = (Random::new(seed), self.live as u64);
         let mut draft = Draft::new(TEETH * room(SIZES, peak));
         for tooth in 1..=TEETH {
             draft.rise("rise", peak, SIZES, &mut random, 4);
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn three_teeth_reach_the_peak_and_drain_to_a_tenth_and_then_to_nothing() {
         let (notes, pass) = (Notes::default(), RefCell::new(None));
-        let shape = Sawtooth { peak: 2 << 20 };
+        let shape = Sawtooth { live: 2 << 20 };
         let (mut heap, mut mode) = (Individually(Checked::new(GlobalSubject)), Pattern::new());
         shape.open(&mut heap, &mut mode, 1, &mut |body| {
             pass.replace(Some(body.pass(&notes)));
         });
         assert_eq!((heap.0.fault(), mode.fault(), heap.0.live_blocks()), (None, None, 0));
         let seen = notes.0.into_inner().unwrap();
-        let near = |bytes: u64, part: f64| (bytes as f64 / shape.peak as f64 - part).abs() < 0.08;
+        let near = |bytes: u64, part: f64| (bytes as f64 / shape.live as f64 - part).abs() < 0.08;
         assert_eq!(seen.len(), 21);
         for tooth in seen.chunks(7) {
             assert!(tooth[3].0 == "rise" && near(tooth[3].1, 1.0), "{tooth:?}");
