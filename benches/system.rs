@@ -33,10 +33,18 @@ mod glibc {
         unsafe { libc::malloc_trim(0) };
     }
 
-    /// What `mallinfo2` says, by its names: the heaps, the mappings, and what of the heaps is in use or free.
+    /// What `mallinfo2` says, by its names: the heaps, the mappings, and what of the heaps is in use or free. Nothing before
+    /// glibc 2.33, which does not have it.
     pub(crate) fn statistics() -> Vec<(&'static str, u64)> {
+        // SAFETY: the name ends in 0.
+        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"mallinfo2".as_ptr()) };
+        if found.is_null() {
+            return Vec::new();
+        }
+        // SAFETY: a symbol of that name in the C library is this function.
+        let mallinfo2: unsafe extern "C" fn() -> libc::mallinfo2 = unsafe { std::mem::transmute(found) };
         // SAFETY: the function has no preconditions.
-        let said = unsafe { libc::mallinfo2() };
+        let said = unsafe { mallinfo2() };
         vec![
             ("arena", said.arena as u64),
             ("hblkhd", said.hblkhd as u64),

@@ -108,7 +108,7 @@ fn churned(stalls: bool) -> (Findings, u64) {
         churn.open(&mut heap(), &mut Touch, 1, drive);
         Ok::<_, Infallible>(())
     };
-    let (passes, findings) = latency::measure(plain, |mode, drive| {
+    let (passes, findings) = latency::measure(1, plain, |mode, drive| {
         let mut heap = heap();
         let stalled = Rc::clone(&heap.0.stalled);
         let mut passes = Vec::new();
@@ -187,7 +187,7 @@ fn threads_record_whole_passes_after_the_warm_up() {
         two_threads.open(&mut Individually(GlobalSubject), &mut Touch, 1, drive);
         Ok::<_, Infallible>(())
     };
-    let (passes, findings) = latency::measure(plain, |mode, drive| {
+    let (passes, findings) = latency::measure(2, plain, |mode, drive| {
         let mut passes = Vec::new();
         two_threads.open(&mut Individually(GlobalSubject), mode, 1, &mut |body| {
             let mut noting = Noting { body, stalled: &Cell::new(0), passes: Vec::new() };

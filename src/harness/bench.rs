@@ -212,12 +212,16 @@ impl Bench {
             }
             Probe::Latency => {
                 let (served, findings) = latency::measure(
+                    cell.threads,
                     |drive| cell.measure(seed, None, drive).map(drop),
                     |mode, drive| cell.step(seed, mode, Some(self.proof), drive),
                 )?;
                 Ok(Answer { findings, ..Answer::of(Outcome::Served(served)) })
             }
             Probe::Instructions => {
+                if let Err(reason) = instructions::available() {
+                    return Ok(Answer { unprobed: Some(reason), ..Answer::of(Outcome::Served(None)) });
+                }
                 let (operations, served) = instructions::measure(cell, seed, self.proof)?;
                 Ok(Answer { operations, ..Answer::of(Outcome::Served(served)) })
             }

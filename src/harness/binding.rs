@@ -89,6 +89,8 @@ type Verify = Box<dyn Fn(u64, Option<Usable>) -> Result<Findings, Fault>>;
 pub struct BoundCell {
     /// Which case.
     pub case: Case,
+    /// Threads that work at once in it.
+    pub threads: usize,
     measure: Measure,
     step: Step,
     verify: Verify,
@@ -271,6 +273,7 @@ impl<F: Form> Serial<F> {
             let (stepped, verified) = (Rc::clone(&shape), Rc::clone(&shape));
             self.bound.cells.push(BoundCell {
                 case,
+                threads: demand.threads,
                 measure: Box::new(move |seed, drive, at_rest, proof| {
                     measured::<F>(&demand, proof, at_rest, |heap| {
                         measured_on(&shape, heap, &mut Touch, seed, drive)

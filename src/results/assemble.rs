@@ -70,7 +70,9 @@ pub fn record(
 
     let cells = cells(cases, built, state);
     let overhead = overhead(&cells, &allocators);
-    let warnings = header.warnings.iter().cloned().chain(heavy(&overhead)).collect();
+    let twins = state.failed.iter().filter(|(cell, _)| cell.twin);
+    let twins = twins.map(|(cell, failure)| format!("{cell}: {failure}"));
+    let warnings = header.warnings.iter().cloned().chain(heavy(&overhead)).chain(twins).collect();
     let checks = Checks {
         control: control(&cells, state),
         overhead,
@@ -100,7 +102,7 @@ pub fn record(
         workloads,
         cells,
         absent,
-        // A twin that fails is a cell without a control; the cell itself tells what is wrong.
+        // A twin that fails is a cell without a control: a warning tells of it.
         failed: state
             .failed
             .iter()

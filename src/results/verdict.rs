@@ -69,6 +69,8 @@ impl Floor {
     pub const LATENCY: Self = Self { relative: 0.10, absolute: 20.0 };
     /// Stalls, in a million steps: a machine that does other things as well makes some of its own.
     pub const STALLS: Self = Self { relative: 0.10, absolute: 10.0 };
+    /// Usable to requested bytes: what a best-fit allocator hands out for a request depends a little on what lies free.
+    pub const USABLE: Self = Self { relative: 0.005, absolute: 0.0 };
     /// A quotient of memory and memory.
     pub const BLOW_UP: Self = Self { relative: 0.05, absolute: 0.0 };
     /// Page faults and context switches: the process itself, beside the work, has some dozens.
@@ -96,11 +98,11 @@ impl Floor {
             Metric::PageFaults | Metric::ContextSwitches => Self::EVENTS,
             Metric::CpuUser | Metric::CpuSystem => Self::CPU,
             Metric::Instructions => Self::INSTRUCTIONS,
+            Metric::UsableRatio => Self::USABLE,
             Metric::Allocations
             | Metric::Frees
             | Metric::Reallocations
             | Metric::AllocatedBytes
-            | Metric::UsableRatio
             | Metric::PeakLive => Self::EXACT,
         }
     }

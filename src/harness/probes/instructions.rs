@@ -24,14 +24,25 @@ const WARM_UP_PASSES: usize = 1;
 /// which an allocator puts off is counted as well.
 const COUNTED_PASSES: usize = 4;
 
+/// Whether somebody is there who counts.
+///
+/// # Errors
+/// The reason why not, for a reader of the site.
+pub fn available() -> Result<(), String> {
+    match request(RUNNING_ON_VALGRIND) {
+        0 => Err(
+            "the process does not run under valgrind, or not on a processor whose requests are known here"
+                .to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Counts one pass on the outside: gives back the operations that were done in it, and how it was seen who served.
 ///
 /// # Errors
-/// What went wrong in the workload, or that the process does not run under callgrind.
+/// What went wrong in the workload.
 pub fn measure(cell: &BoundCell, seed: u64, proof: Proof) -> Result<(u64, Option<String>), Fault> {
-    if request(RUNNING_ON_VALGRIND) == 0 {
-        return Err(Fault::Crash("the instruction probe runs under callgrind alone".to_owned()));
-    }
     // The linker drops what nobody names.
     #[cfg(target_os = "linux")]
     std::hint::black_box(frozen as *const ());

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::process::{self, Ended, Finished};
+use super::process::{Ended, Finished};
 use crate::harness::protocol;
 
 /// The program.
@@ -24,14 +24,10 @@ pub const FILE: &str = "callgrind.out";
 pub const SLOWER: u32 = 5;
 
 /// A process that shows whether an executable starts under valgrind at all.
-pub fn trial(executable: &Path) -> Command {
-    let mut command = Command::new(PROGRAM);
-    process::without_tuning(&mut command);
-    command
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(executable)
-        .arg(protocol::DESCRIBE);
-    command
+pub fn trial(command: &Command) -> Command {
+    let mut trial = around(command, Path::new("/dev/null"));
+    trial.arg(protocol::DESCRIBE);
+    trial
 }
 
 /// `command` under callgrind, which leaves its counts in `file`.
@@ -56,7 +52,7 @@ pub fn around(command: &Command, file: &Path) -> Command {
 pub fn cannot(finished: &Finished) -> String {
     let how = match &finished.ended {
         Ended::Well => "it ended without an answer".to_owned(),
-        Ended::TimeLimit => "it took too long".to_owned(),
+        Ended::TimeLimit => "it took too long to start".to_owned(),
         Ended::Badly(how) => how.clone(),
     };
     // Valgrind's own lines begin with its process number; the reason stands in the first that names a problem.

@@ -49,7 +49,10 @@ impl State {
     /// Whether there is nothing to do any more for a cell in a round of a probe.
     fn settled(&self, cell: &CellName, probe: Probe, round: u32) -> bool {
         let key = (cell.clone(), probe);
+        // A twin is the same code: what failed once is not measured as if it were another.
+        let original = CellName { twin: false, ..cell.clone() };
         self.failed.contains_key(cell)
+            || self.failed.contains_key(&original)
             || self.unprobed.contains_key(&key)
             || self.measured.get(&key).is_some_and(|rounds| rounds.contains_key(&round))
     }

@@ -17,6 +17,7 @@ use super::{CellName, Effort, RunError};
 use crate::harness::criterion_files::{ImportError, find_benchmarks, read_benchmark};
 use crate::harness::findings::Findings;
 use crate::harness::metric::Metric;
+use crate::harness::probes::memory;
 use crate::harness::protocol::{self, Answer, Outcome, Verified};
 use crate::workloads::probe::Probe;
 
@@ -110,7 +111,7 @@ impl Processes<'_> {
         if let Some(known) = self.countable.get(&runner.executable) {
             return Ok(known.clone());
         }
-        let trial = callgrind::trial(&self.executables[runner.executable].path);
+        let trial = callgrind::trial(&self.command(runner));
         let answer = match process::run(trial, self.limit) {
             Ok(finished) if finished.ended == Ended::Well => Ok(()),
             Ok(finished) => Err(callgrind::cannot(&finished)),
@@ -147,6 +148,10 @@ impl Executor for Processes<'_> {
             command = callgrind::around(&command, &self.scratch.join(callgrind::FILE));
             limit *= callgrind::SLOWER;
         }
+        if probe == Probe::Memory {
+            // What is waited for on purpose is not hanging.
+            limit += memory::LONGEST_REST;
+        }
         self.empty_scratch()?;
         let outcome = self.scratch.join("outcome.json");
         command
@@ -164,13 +169,16 @@ impl Executor for Processes<'_> {
         let Some(Answer { outcome: Outcome::Served(served), findings, operations, .. }) =
             answer.clone().filter(|_| finished.ended == Ended::Well)
         else {
-            return Ok(match answer {
+            let failure = match answer {
                 Some(Answer { outcome, .. }) if !matches!(outcome, Outcome::Served(_)) => {
-                    Measured::Failed(Failure::Said(outcome))
+                    Failure::Said(outcome)
                 }
+                _ => self.failure(&finished).unwrap_or_else(|| silent(&finished)),
+            };
+            return Ok(match probe {
                 // Valgrind is not a machine that allocators are made for.
-                _ if probe == Probe::Instructions => Measured::Unprobed(callgrind::cannot(&finished)),
-                _ => Measured::Failed(self.failure(&finished).unwrap_or_else(|| silent(&finished))),
+                Probe::Instructions => Measured::Unprobed(format!("under valgrind: {failure}")),
+                _ => Measured::Failed(failure),
             });
         };
         Ok(match probe {
@@ -182,7 +190,14 @@ impl Executor for Processes<'_> {
             },
             Probe::Instructions => {
                 let file = self.scratch.join(callgrind::FILE);
-                let text = fs::read_to_string(file).map_err(|error| self.scratch_error(error))?;
+                let text = match fs::read(file) {
+                    Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+                    // Options in somebody's .valgrindrc can give it another name.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        return Ok(Measured::Unprobed("callgrind left no counts".to_owned()));
+                    }
+                    Err(error) => return Err(self.scratch_error(error)),
+                };
                 match callgrind::instructions(&text) {
                     Ok(counted) if operations > 0 => {
                         let each = counted as f64 / operations as f64;

@@ -76,7 +76,8 @@ pub fn without_tuning(command: &mut Command) {
 
 /// Whether a variable of this name changes which allocator serves, or how.
 fn tunes(name: &str) -> bool {
-    const NAMES: [&str; 2] = ["LD_PRELOAD", "GLIBC_TUNABLES"];
+    // The last adds options to valgrind's, which counts instructions.
+    const NAMES: [&str; 3] = ["LD_PRELOAD", "GLIBC_TUNABLES", "VALGRIND_OPTS"];
     // `MALLOC_` has glibc's own (MALLOC_ARENA_MAX, MALLOC_TRIM_THRESHOLD_) and jemalloc's MALLOC_CONF.
     const PREFIXES: [&str; 6] = ["MALLOC_", "_RJEM_", "MIMALLOC_", "RPMALLOC_", "SNMALLOC_", "TCMALLOC_"];
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))

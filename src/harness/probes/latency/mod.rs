@@ -6,8 +6,9 @@
 //! | [`steps`] | the mode that reads it, and what it records |
 //! | `summary` | percentiles, stalls and the distribution |
 //!
-//! A case runs twice: first as in the time probe, for the control; then with the counter read around every step. What the
-//! second run takes longer is the probe's cost, and both stand in the findings. The distribution is that of the second.
+//! A case runs twice: first with the counter read around every step, on a fresh heap; then as in the time probe, for the
+//! control. What the first run takes longer is the probe's cost, and both stand in the findings. The distribution is that
+//! of the first.
 //!
 //! A step's time holds one reading of the counter. It is not subtracted: out-of-order execution hides a part of it that
 //! nobody knows.
@@ -39,31 +40,29 @@ const PROBED: Duration = Duration::from_millis(150);
 /// Measures a case. `plain` opens it in [`Touch`](crate::workloads::mode::Touch) mode, `probed` in the mode it is given;
 /// each hands the body to the drive it is given, once.
 ///
+/// `threads` work at once: time per step is a thread's, waiting included.
+///
 /// The findings are empty if the case has no steps: its workload never calls [`Mode::step`](crate::workloads::mode::Mode).
 ///
 /// # Errors
 /// Those of `plain` and `probed`.
 pub fn measure<R, E>(
+    threads: usize,
     plain: impl FnOnce(Drive<'_>) -> Result<(), E>,
     probed: impl FnOnce(&mut Stepwise, Drive<'_>) -> Result<R, E>,
 ) -> Result<(R, Findings), E> {
     let counter = Ticks::calibrated();
     let resolution = Resolution::of(&counter);
-    measure_with(&WallClock::new(), counter, resolution, plain, probed)
+    measure_with(&WallClock::new(), counter, (resolution, threads), plain, probed)
 }
 
 fn measure_with<C: Counter, R, E>(
     clock: &dyn Clock,
     counter: C,
-    resolution: Resolution,
+    (resolution, threads): (Resolution, usize),
     plain: impl FnOnce(Drive<'_>) -> Result<(), E>,
     probed: impl FnOnce(&mut Stepwise<C>, Drive<'_>) -> Result<R, E>,
 ) -> Result<(R, Findings), E> {
-    let mut control = Passes::default();
-    plain(&mut |body| {
-        passes(body, clock, WARM_UP);
-        control = passes(body, clock, PLAIN);
-    })?;
     let mut mode = Stepwise::new(counter);
     let (switch, mut timed) = (mode.switch(), Passes::default());
     let result = probed(&mut mode, &mut |body| {
@@ -72,12 +71,17 @@ fn measure_with<C: Counter, R, E>(
         timed = passes(body, clock, PROBED);
         switch.turn(false);
     })?;
+    let mut control = Passes::default();
+    plain(&mut |body| {
+        passes(body, clock, WARM_UP);
+        control = passes(body, clock, PLAIN);
+    })?;
     let recording = mode.into_recording();
     if recording.steps() == 0 {
         return Ok((result, Findings::default()));
     }
     // An operation may be several steps, or the other way round: the recorded passes tell.
-    let steps_per_operation = recording.steps() as f64 / timed.operations as f64;
+    let steps_per_operation = recording.steps() as f64 / timed.operations as f64 / threads as f64;
     let time = PerStep {
         plain_ns: control.ns_per_operation() / steps_per_operation,
         probed_ns: timed.ns_per_operation() / steps_per_operation,
@@ -193,7 +197,7 @@ mod tests {
             drive(&mut Pairs { time: time.clone(), mode, steps, passes: 0 });
             Ok("served")
         };
-        let (served, findings) = measure_with(&time, time.clone(), FINE, plain, probed).unwrap();
+        let (served, findings) = measure_with(&time, time.clone(), (FINE, 1), plain, probed).unwrap();
         assert_eq!(served, "served");
         findings
     }

@@ -43,6 +43,9 @@ pub enum Rest {
 /// Longer than the ten seconds in which jemalloc lets unused pages decay, its default.
 const REST: Duration = Duration::from_secs(12);
 
+/// What a process may spend on resting: idle and in light use.
+pub const LONGEST_REST: Duration = Duration::from_secs(2 * REST.as_secs());
+
 impl Rest {
     /// What a cell of this family gets in this profile. Half a minute for each process is worth it where retained memory is
     /// the question.
@@ -152,7 +155,7 @@ fn look_at_rest(
 fn findings(observer: &Observer, peak: Option<u64>, used: Usage, retained: &Retained) -> Findings {
     let bytes = |row: Option<Row>| row.map(|row| row.resident_bytes as f64);
     let peak = peak.map(|bytes| bytes as f64);
-    let peak_live = observer.peak_live().filter(|&bytes| bytes > BLOW_UP_FROM);
+    let peak_live = observer.peak_live().filter(|&bytes| bytes >= BLOW_UP_FROM);
     let said = [
         (Metric::PeakRss, peak),
         (Metric::RetainedRss, bytes(Some(retained.at_once))),

@@ -107,6 +107,10 @@ impl Observer {
         // The first reading touches code and stack that the later ones find there.
         Level::now()?;
         kernel::counted()?;
+        // The first answer of some libraries sets up what the later ones read.
+        if let Some(statistics) = statistics {
+            statistics();
+        }
         let notes = Notes {
             rows: [Row::default(); ROWS],
             length: 0,
