@@ -1,6 +1,7 @@
 //! Every workload on our slab: `cargo bench --bench slab`.
 
 use std::process::ExitCode;
+use std::ptr::NonNull;
 
 use allocmark::allocators::slab::FACTS;
 use allocmark::harness::bench;
@@ -13,7 +14,14 @@ fn main() -> ExitCode {
         .asking(|block| GLOBAL.owns(block))
         .purging(|| GLOBAL.trim())
         .reporting(statistics)
+        .usable(usable)
         .main()
+}
+
+/// What a live block can hold.
+fn usable(block: NonNull<u8>) -> usize {
+    // SAFETY: the caller has a live block of this allocator.
+    unsafe { GLOBAL.usable_size(block) }
 }
 
 /// What slab says of itself.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use allocmark::harness::metric::Metric;
 use allocmark::harness::protocol::{self, CaseName};
 use allocmark::harness::run::CellName;
-use allocmark::harness::run::build::{self, Built};
+use allocmark::harness::run::build::{self, Built, Executable};
 use allocmark::harness::run::drive::{Executor, Measured};
 use allocmark::harness::run::execute::Processes;
 use allocmark::harness::run::plan::{self, Runner};
@@ -135,6 +135,18 @@ fn every_executable_proves_who_serves_it_and_finds_its_content_right() {
     }
 }
 
+fn processes<'e>(executables: &'e [Executable], scratch: &Path) -> Processes<'e> {
+    Processes {
+        executables,
+        effort: plan::effort(Profile::Quick, &Probe::ALL),
+        seed: 1,
+        profile: "quick".to_owned(),
+        limit: Duration::from_secs(120),
+        scratch: scratch.join("process"),
+        countable: HashMap::new(),
+    }
+}
+
 #[test]
 fn instructions_of_a_cell_are_the_same_twice() {
     if Command::new("valgrind").arg("--version").output().is_err() {
@@ -143,15 +155,7 @@ fn instructions_of_a_cell_are_the_same_twice() {
     }
     let scratch = tempfile::tempdir().unwrap();
     let executables = &built().executables;
-    let mut processes = Processes {
-        executables,
-        effort: plan::effort(Profile::Quick, &[Probe::Instructions]),
-        seed: 1,
-        profile: "quick".to_owned(),
-        limit: Duration::from_secs(120),
-        scratch: scratch.path().join("process"),
-        countable: HashMap::new(),
-    };
+    let mut processes = processes(executables, scratch.path());
     let mut counted = 0;
     for (index, executable) in executables.iter().enumerate() {
         // One of the cells with most of an allocator's parts in it, where it has it.
@@ -177,6 +181,35 @@ fn instructions_of_a_cell_are_the_same_twice() {
         }
     }
     assert!(counted >= 5, "valgrind is here, and {counted} of {} were counted", executables.len());
+}
+
+#[test]
+fn what_is_retained_falls_when_an_allocator_is_asked_to_give_back() {
+    let scratch = tempfile::tempdir().unwrap();
+    let executables = &built().executables;
+    let mut processes = processes(executables, scratch.path());
+    for (index, executable) in executables.iter().enumerate() {
+        let id = executable.description.allocator.id.as_str();
+        if !["system", "jemalloc", "mimalloc", "slab"].contains(&id) {
+            continue;
+        }
+        let case = executable.description.cells.iter().find(|case| case.workload == "sawtooth").unwrap();
+        let cell = CellName { case: case.clone(), allocator: id.to_owned(), twin: false };
+        let runner = Runner { executable: index, twin: false };
+        let found = match processes.measure(&cell, runner, Probe::Memory).unwrap() {
+            Measured::Found(findings, _) => findings.metrics,
+            Measured::Unprobed(reason) => {
+                eprintln!("SKIPPED: {reason}");
+                return;
+            }
+            other => panic!("{cell}: {other:?}"),
+        };
+        let (peak, retained) = (found[&Metric::PeakRss], found[&Metric::RetainedRss]);
+        let purged = found[&Metric::RetainedRssPurged];
+        // 64 MiB of blocks cannot lie in less; what is left after a purge is bookkeeping.
+        assert!(peak >= 64e6 && retained <= peak * 1.01, "{id}: {retained} of {peak}");
+        assert!(purged < 4e6 && purged < retained, "{id}: {purged} of {retained}");
+    }
 }
 
 #[test]

@@ -149,3 +149,18 @@ fn the_facade_has_no_size_and_its_facts_name_it() {
     assert_eq!(size_of::<Slab>(), 0);
     assert_eq!(allocmark::allocators::slab::FACTS.id, "slab");
 }
+
+#[test]
+fn a_block_holds_what_was_asked_for_and_what_it_says() {
+    for size in [1, 8, 9, 64, 65, 1_000, 4_097, 150_000, 200_000, 5 << 20] {
+        let layout = layout(size, 8);
+        // SAFETY: the size is not zero; every byte that the block says it can hold is written; it is freed once.
+        unsafe {
+            let block = NonNull::new(SLAB.alloc(layout)).expect("memory");
+            let usable = SLAB.usable_size(block);
+            assert!(usable >= size, "{usable} of {size}");
+            block.as_ptr().write_bytes(0xA5, usable);
+            SLAB.dealloc(block.as_ptr(), layout);
+        }
+    }
+}

@@ -129,6 +129,15 @@ pub(super) unsafe fn free(block: *mut u8) {
     }
 }
 
+/// The bytes of a huge block's pages.
+///
+/// # Safety
+/// A live huge block.
+pub(super) unsafe fn usable(block: *mut u8) -> usize {
+    // SAFETY: the block is live, so its header is mapped and written.
+    unsafe { (*header_of(block)).size }.next_multiple_of(pages::PAGE)
+}
+
 /// Gives back what was a spare, or should have become one.
 fn give_back(mapping: Mapping) {
     // SAFETY: a `Mapping` is whole, registered, and nobody uses it.

@@ -107,6 +107,20 @@ impl Slab {
         regions::contains(block.addr().get())
     }
 
+    /// How many bytes a block can hold: those of its size class; of a huge block, its pages.
+    ///
+    /// # Safety
+    /// `block` is a live block of this allocator.
+    pub unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
+        let address = block.addr().get();
+        if !regions::is_segment(address) {
+            // SAFETY: a live block outside of all segments is a huge one.
+            return unsafe { huge::usable(block.as_ptr()) };
+        }
+        // SAFETY: the block is live, so its segment is mapped.
+        unsafe { SegmentRef::of(address) }.span_of(address).class().shape().block
+    }
+
     /// What the allocator holds, class by class. Walks all headers; waits for another such walk, but stops no thread
     /// that allocates.
     pub fn statistics(&self) -> Statistics {

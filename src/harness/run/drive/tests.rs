@@ -218,6 +218,19 @@ fn an_executor_that_breaks_down_stops_the_run_and_blames_nobody() {
 }
 
 #[test]
+fn the_twin_of_a_cell_that_failed_is_not_measured() {
+    let executables = [executable("liar")];
+    let runners = [false, true].map(|twin| Runner { executable: 0, twin }).to_vec();
+    let cases = [PlannedCase { name: case("one"), runners, probes: PROBES.to_vec() }];
+    let mut script = Script { asked: Vec::new(), time: steady, breaks_at: usize::MAX };
+    let mut state = State::default();
+    let effort = effort(2);
+    drive(&cases, &executables, (&effort, 7), &mut state, &mut script, &mut |_| Ok(()), &mut |_, _| {})
+        .unwrap();
+    assert_eq!(script.asked, ["verify one on liar"]);
+}
+
+#[test]
 fn what_a_probe_cannot_measure_is_said_once_and_does_not_fail_the_cell() {
     let run = drive_with(&["fast", "slow"], State::default(), usize::MAX, steady);
     let reason = &run.state.unprobed[&(cell("one", "fast"), Probe::Instructions)];
