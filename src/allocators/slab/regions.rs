@@ -102,8 +102,8 @@ pub(super) fn contains(address: usize) -> bool {
 }
 
 /// Whether `address` lies in a segment. (Else, if it is ours, in a huge block.)
-#[cfg(debug_assertions)]
 pub(super) fn is_segment(address: usize) -> bool {
+    // Relaxed: see `mark`.
     find(address / SEGMENT)
         .is_some_and(|(leaf, word, bit)| leaf.segment[word].load(Ordering::Relaxed) & bit != 0)
 }
