@@ -87,7 +87,7 @@ pub(super) fn section(
             Some(CellRow {
                 allocator: allocator_link(site, "../", *index),
                 class: subject.class,
-                best: best && subject.about.class != CONTROL,
+                best: case.starred[*index],
                 time,
                 interval: numbers::interval(measured, unit).unwrap_or_else(|| "–".to_owned()),
                 ratio,
@@ -95,7 +95,7 @@ pub(super) fn section(
                     Some(found) if !best => compare::interval(found).unwrap_or_else(|| "–".to_owned()),
                     _ => String::new(),
                 },
-                tied: !best && estimate.as_ref().and_then(compare::told_apart) == Some(false),
+                tied: !case.starred[*index] && compare::tied(case, *index, best_of_class(site, case, *index)),
                 replicates: measured.replicates.len(),
                 served_by: served_by(case.slots[*index]).unwrap_or_default(),
             })
