@@ -125,7 +125,7 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
         lead: lead(site),
         warnings: site.record.checks.warnings.len(),
         failures: site.record.failed.len(),
-        ours: ours(site),
+        ours: super::ours(site),
         main: tables.next(),
         beside: tables.collect(),
         families: families(site),
@@ -204,17 +204,6 @@ fn families(site: &Site<'_>) -> Vec<FamilyRow> {
         })
     };
     names.iter().filter_map(row).collect()
-}
-
-/// The ids of allocators that whoever measured also wrote, as a list in words.
-fn ours(site: &Site<'_>) -> String {
-    let ids: Vec<&str> =
-        site.allocators.iter().filter(|it| it.about.ours).map(|it| it.about.id.as_str()).collect();
-    match ids.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-        None => String::new(),
-    }
 }
 
 fn heat_table(site: &Site<'_>, number: usize, class: &Class, notes: &mut Notes) -> HeatTable {

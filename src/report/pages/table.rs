@@ -24,6 +24,9 @@ pub(crate) struct Table {
 /// Rows under a heading, which is empty if there is no other group.
 #[derive(Serialize)]
 pub(crate) struct Group {
+    /// [`Line::group`] of its rows.
+    #[serde(skip)]
+    pub(crate) number: usize,
     pub(crate) title: String,
     pub(crate) rows: Vec<TableRow>,
 }
@@ -149,15 +152,19 @@ impl Table {
                 row.push(TableCell { figure, best, dim: column.dim, title });
             }
         }
-        let mut groups: Vec<(usize, Group)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         for (line, cells) in lines.iter().zip(cells) {
             let row = TableRow { head: line.head.clone(), cells };
             match groups.last_mut() {
-                Some((group, rows)) if *group == line.group => rows.rows.push(row),
-                _ => groups.push((line.group, Group { title: group_title(line.group), rows: vec![row] })),
+                Some(group) if group.number == line.group => group.rows.push(row),
+                _ => groups.push(Group {
+                    number: line.group,
+                    title: group_title(line.group),
+                    rows: vec![row],
+                }),
             }
         }
-        if let [(_, only)] = groups.as_mut_slice() {
+        if let [only] = groups.as_mut_slice() {
             only.title.clear();
         }
         Self {
@@ -165,7 +172,7 @@ impl Table {
             what,
             corner,
             heads: columns.into_iter().map(|column| column.head).collect(),
-            groups: groups.into_iter().map(|(_, group)| group).collect(),
+            groups,
         }
     }
 
