@@ -93,7 +93,9 @@ fn every_metric_of_every_cell_is_in_the_csv() {
     assert_eq!(lines, 1 + metrics + record.absent.len() + record.failed.len());
     let markdown = &files["data/tables.md"];
     assert!(markdown.contains("## sawtooth, live 64 MiB: resident memory in MiB"));
-    assert!(markdown.contains("## churn, live 1000, sizes fixed-64: percentiles of the time of one step in ns"));
+    assert!(
+        markdown.contains("## churn, live 1000, sizes fixed-64: percentiles of the time of one step in ns")
+    );
 }
 
 #[test]

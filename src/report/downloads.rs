@@ -139,7 +139,8 @@ fn tables_markdown(site: &Site<'_>) -> String {
 }
 
 fn table_markdown(text: &mut String, site: &Site<'_>, table: &Table) {
-    let _ = write!(text, "\n## {}: {}\n\n| {} | class |", inline(&table.of), inline(&table.what), table.corner);
+    let _ =
+        write!(text, "\n## {}: {}\n\n| {} | class |", inline(&table.of), inline(&table.what), table.corner);
     for head in &table.heads {
         let _ = write!(text, " {} |", inline(head));
     }

@@ -159,7 +159,7 @@ fn time_steps(cell: &mut Cell, random: &mut Random) {
             seen as f64 >= share * latency.steps as f64
         });
         let enough = (1.0 - share) * latency.steps as f64 / 3.0 >= 10.0;
-        let told = |bound: u64| enough && bound as f64 >= 5.0 * QUANTUM_NS && !(mixed && share < 0.95);
+        let told = |bound: u64| enough && bound as f64 >= 5.0 * QUANTUM_NS && !(mixed && share < 0.9995);
         if let Some((bound, _)) = found.filter(|(bound, _)| told(*bound)) {
             cell.metrics.insert(metric, rounds(random, *bound as f64));
         }

@@ -285,7 +285,8 @@ fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
         let times = column(&|number| Some(numbers::time(shape.cases[number].slots[index].time()?, unit)));
         let to_best = column(&|number| {
             let case = &shape.cases[number];
-            compare::ratio(case, index, rivals.and(case.best(class))?).map(|ratio| numbers::ratio(ratio.value))
+            compare::ratio(case, index, rivals.and(case.best(class))?)
+                .map(|ratio| numbers::ratio(ratio.value))
         });
         let to_system = column(&|number| {
             compare::ratio(&shape.cases[number], index, system?).map(|ratio| numbers::ratio(ratio.value))

@@ -157,23 +157,15 @@ impl Table {
             let row = TableRow { head: line.head.clone(), cells };
             match groups.last_mut() {
                 Some(group) if group.number == line.group => group.rows.push(row),
-                _ => groups.push(Group {
-                    number: line.group,
-                    title: group_title(line.group),
-                    rows: vec![row],
-                }),
+                _ => {
+                    groups.push(Group { number: line.group, title: group_title(line.group), rows: vec![row] })
+                }
             }
         }
         if let [only] = groups.as_mut_slice() {
             only.title.clear();
         }
-        Self {
-            of,
-            what,
-            corner,
-            heads: columns.into_iter().map(|column| column.head).collect(),
-            groups,
-        }
+        Self { of, what, corner, heads: columns.into_iter().map(|column| column.head).collect(), groups }
     }
 
     /// Whether there is anything but heads.

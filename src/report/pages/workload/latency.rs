@@ -96,20 +96,20 @@ pub(crate) fn columns(site: &Site<'_>, lines: &[Line<'_>], unit: TimeUnit) -> Ve
                         .map_or(String::new(), |(low, high)| format!("{}–{}", end(low), end(high)));
                     Entry::number(measured.value, text).titled(range)
                 }
-                Percentile::Below(limit) => {
-                    Entry::at_most(limit, text).titled("below resolution".to_owned())
-                }
-                Percentile::BelowInSome(limit) => Entry::at_most(limit, text)
-                    .titled("below resolution in some rounds; all rounds together took at most this".to_owned()),
+                Percentile::Below(limit) => Entry::at_most(limit, text).titled("below resolution".to_owned()),
+                Percentile::BelowInSome(limit) => Entry::at_most(limit, text).titled(
+                    "below resolution in some rounds; all rounds together took at most this".to_owned(),
+                ),
                 Percentile::TooFew => Entry::words(text),
             })
         };
         Column::new(name, lines, entry).marked()
     };
     let mut columns: Vec<Column> = SHOWN.iter().map(percentile).collect();
-    for (metric, title) in
-        [(Metric::Stalls1us, "stalls > 1 µs, per million"), (Metric::Stalls10us, "stalls > 10 µs, per million")]
-    {
+    for (metric, title) in [
+        (Metric::Stalls1us, "stalls > 1 µs, per million"),
+        (Metric::Stalls10us, "stalls > 10 µs, per million"),
+    ] {
         columns.push(Column::metric(title, lines, |cell| cell.metrics.get(&metric), curves::plain));
     }
     columns
