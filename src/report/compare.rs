@@ -11,15 +11,9 @@ pub(crate) fn ratio(case: &Case<'_>, a: usize, b: usize) -> Option<RatioEstimate
     paired_ratio(case.slots[a].time()?, case.slots[b].time()?)
 }
 
-/// Whether a ratio's interval lies on one side of 1; `None` if there is no interval.
-pub(crate) fn told_apart(ratio: &RatioEstimate) -> Option<bool> {
-    ratio.interval.map(|(low, high)| low > 1.0 || high < 1.0)
-}
-
-/// Whether `index` is another than `best` that the measurements do not tell from it.
-pub(crate) fn tied(case: &Case<'_>, index: usize, best: Option<usize>) -> bool {
-    let Some(best) = best.filter(|best| *best != index) else { return false };
-    ratio(case, index, best).is_some_and(|ratio| told_apart(&ratio) != Some(true))
+/// Whether a ratio's interval lies on one side of 1. Without an interval nothing is told apart.
+pub(crate) fn told_apart(ratio: &RatioEstimate) -> bool {
+    ratio.interval.is_some_and(|(low, high)| low > 1.0 || high < 1.0)
 }
 
 /// The ratio of the geometric means of two allocators over `cases`, taken within rounds. `None` unless both have all

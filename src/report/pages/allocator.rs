@@ -225,7 +225,7 @@ fn duel(
                 against: allocator_link(site, "../", rival),
                 ratio: Figure { text: numbers::ratio(ratio.value), pad: 0 },
                 interval: compare::interval(&ratio).unwrap_or_else(|| "–".to_owned()),
-                told_apart: compare::told_apart(&ratio) == Some(true),
+                told_apart: compare::told_apart(&ratio),
             };
             rows.push((ratio, row));
         }
@@ -296,6 +296,10 @@ fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
             .filter_map(|(((number, time), to_best), to_system)| {
                 let case = &shape.cases[*number];
                 let measured = case.slots[index].time()?;
+                let rival =
+                    rivals.and(case.best(class)).filter(|best| *best != index && !case.starred[index]);
+                let ratio = rival.and_then(|best| compare::ratio(case, index, best));
+                let tied = ratio.is_some_and(|ratio| !compare::told_apart(&ratio));
                 Some(CellRow {
                     case: case.label.clone(),
                     href: case_href(shape, *number),
@@ -304,7 +308,7 @@ fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
                     to_best,
                     to_system,
                     best: case.starred[index],
-                    tied: !case.starred[index] && compare::tied(case, index, rivals.and(case.best(class))),
+                    tied,
                     replicates: measured.replicates.len(),
                     served_by: served_by(case.slots[index]).unwrap_or_default(),
                 })

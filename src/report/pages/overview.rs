@@ -261,7 +261,7 @@ fn heat_row(
     let tied = |member: usize| {
         let rival = fastest.map(|(_, rival)| rival).filter(|rival| *rival != member);
         let ratio = rival.and_then(|rival| compare::mean_ratio(&common, member, rival));
-        ratio.is_some_and(|ratio| compare::told_apart(&ratio) != Some(true))
+        ratio.is_some_and(|ratio| !compare::told_apart(&ratio))
     };
     let general = if scoped { site.class(GENERAL) } else { None };
     let cells = class
@@ -357,7 +357,7 @@ fn case_row(
                 heat: heat::class(ratio.value),
                 ratio: numbers::ratio(ratio.value),
                 best: case.starred[*member],
-                tied: !case.starred[*member] && compare::tied(case, *member, best),
+                tied: !case.starred[*member] && best != Some(*member) && !compare::told_apart(&ratio),
                 sub: Some(format!("{}\u{a0}{}", numbers::time(time, unit), unit.symbol())),
                 title: cell_title(&site.allocators[*member].about.id, shape, case, time, unit),
                 lacks: None,

@@ -95,7 +95,9 @@ pub(super) fn section(
                     Some(found) if !best => compare::interval(found).unwrap_or_else(|| "–".to_owned()),
                     _ => String::new(),
                 },
-                tied: !case.starred[*index] && compare::tied(case, *index, best_of_class(site, case, *index)),
+                tied: !case.starred[*index]
+                    && !best
+                    && estimate.as_ref().is_some_and(|found| !compare::told_apart(found)),
                 replicates: measured.replicates.len(),
                 served_by: served_by(case.slots[*index]).unwrap_or_default(),
             })
