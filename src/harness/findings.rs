@@ -64,9 +64,9 @@ pub struct Latency {
     pub quantum_ns: f64,
     /// What reading the counter takes, nanoseconds; it is in every step's time.
     pub cost_ns: f64,
-    /// Time per step without the probe, nanoseconds: the control.
+    /// A thread's time over its steps without the probe, nanoseconds, what lies between them included: the control.
     pub plain_ns: f64,
-    /// Time per step with it, nanoseconds.
+    /// The same with the probe, nanoseconds.
     pub probed_ns: f64,
     /// Steps that were timed.
     pub steps: u64,

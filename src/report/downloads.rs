@@ -132,20 +132,23 @@ fn tables_markdown(site: &Site<'_>) -> String {
     for (shape, _, case) in site.cases() {
         let found = [pages::memory::table(site, shape, case), pages::latency::table(site, shape, case)];
         for table in found.into_iter().flatten() {
-            table_markdown(&mut text, &table);
+            table_markdown(&mut text, site, &table);
         }
     }
     text
 }
 
-fn table_markdown(text: &mut String, table: &Table) {
-    let _ = write!(text, "\n## {}: {}\n\n| {} |", inline(&table.of), inline(&table.what), table.corner);
+fn table_markdown(text: &mut String, site: &Site<'_>, table: &Table) {
+    let _ =
+        write!(text, "\n## {}: {}\n\n| {} | class |", inline(&table.of), inline(&table.what), table.corner);
     for head in &table.heads {
         let _ = write!(text, " {} |", inline(head));
     }
-    let _ = write!(text, "\n|---|{}\n", "---:|".repeat(table.heads.len()));
-    for row in table.groups.iter().flat_map(|group| &group.rows) {
-        let _ = write!(text, "| {} |", inline(&row.head.name));
+    let _ = write!(text, "\n|---|---|{}\n", "---:|".repeat(table.heads.len()));
+    let rows = table.groups.iter().flat_map(|group| group.rows.iter().map(move |row| (group.number, row)));
+    for (class, row) in rows {
+        let class = &site.classes[class].id;
+        let _ = write!(text, "| {} | {} |", inline(&row.head.name), inline(class));
         for cell in &row.cells {
             let _ = write!(text, " {} |", inline(&cell.figure.text));
         }

@@ -9,6 +9,8 @@
 //! | `pages/` | one file a page: what it shows, as a serialisable struct |
 //! | `plot/` | drawings: coordinates to SVG, no HTML |
 //! | `look` | the colour, marker and dash of each allocator |
+//! | `best` | which figure the star marks |
+//! | `compare` | ratios between allocators |
 //! | `heat` | the steps of the heat scale |
 //! | `numbers` | digits and alignment in tables |
 //! | `percentiles` | latency percentiles from buckets, and which of them say something |
@@ -17,6 +19,7 @@
 //! | `downloads` | the record, CSV and Markdown beside the pages |
 //! | `output` | the directory that appears whole |
 
+mod best;
 mod compare;
 mod downloads;
 mod heat;

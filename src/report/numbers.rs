@@ -68,9 +68,10 @@ pub(crate) fn spread_title<'m>(mut measured: impl Iterator<Item = &'m Measured>)
     if measured.all(|measured| measured.interval.is_some()) { "95 % interval" } else { "range of rounds" }
 }
 
-/// A number that repeats exactly, as instructions per operation: four digits, at most two behind the point.
+/// A number that repeats exactly, as instructions per operation: four digits, at most two behind the point unless
+/// fewer than two would be left.
 pub(crate) fn exact(value: f64) -> String {
-    let decimals = decimals_for(value, 4).min(2);
+    let decimals = decimals_for(value, 4).min(2).max(decimals_for(value, 2));
     if value.fract() == 0.0 || decimals == 0 {
         return if value >= 0.0 { grouped(value.round() as u64) } else { format!("{value:.0}") };
     }
@@ -231,8 +232,8 @@ mod tests {
     #[test]
     fn exact_numbers_keep_what_they_have() {
         assert_eq!(
-            [23.416, 2.0, 0.125, 123.46, 12_345.6].map(exact),
-            ["23.42", "2", "0.12", "123.5", "12\u{202f}346"]
+            [23.416, 2.0, 0.125, 123.46, 12_345.6, 0.00104, 0.0625].map(exact),
+            ["23.42", "2", "0.12", "123.5", "12\u{202f}346", "0.0010", "0.062"]
         );
     }
 

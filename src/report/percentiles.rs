@@ -62,21 +62,29 @@ pub(crate) enum Percentile<'c> {
     Measured(&'c Measured, Option<f64>),
     /// Shorter than this, nanoseconds, which is the shortest that the counter tells.
     Below(f64),
-    /// So far out that too few steps lie beyond it.
+    /// Below resolution in some rounds and above it in others, so it has no median over rounds. All rounds together
+    /// took at most this, nanoseconds.
+    BelowInSome(f64),
+    /// So far out that too few steps of a round lie beyond it.
     TooFew,
 }
 
 impl<'c> Percentile<'c> {
     /// The one that `share` of the steps of `cell` stayed within, which is called `metric`. `None` if its latency was
-    /// not measured.
-    pub(crate) fn of(cell: &'c Cell, share: f64, metric: Metric) -> Option<Self> {
+    /// not measured. The metric is there only if each of the `rounds`, alone, has it.
+    pub(crate) fn of(cell: &'c Cell, share: f64, metric: Metric, rounds: u32) -> Option<Self> {
         if let Some(measured) = cell.metrics.get(&metric) {
             return Some(Self::Measured(measured, cell.latency.as_ref().map(|it| it.quantum_ns)));
         }
         let latency = cell.latency.as_ref()?;
+        let steps: u64 = latency.buckets.iter().map(|(_, steps)| steps).sum();
+        let of_a_round = steps as f64 / f64::from(rounds.max(1));
+        let time = quantile_ns(latency, share);
+        let Some(time) = time.filter(|_| of_a_round * (1.0 - share) >= FEWEST_BEYOND * (1.0 - 1e-9)) else {
+            return Some(Self::TooFew);
+        };
         let resolution = resolution_ns(latency);
-        let below = quantile_ns(latency, share).is_some_and(|time| time < resolution);
-        Some(if below { Self::Below(resolution) } else { Self::TooFew })
+        Some(if time < resolution { Self::Below(resolution) } else { Self::BelowInSome(time) })
     }
 
     /// Its time in `unit`, or the reason that there is none.
@@ -85,16 +93,18 @@ impl<'c> Percentile<'c> {
             Self::Measured(measured, quantum_ns) => {
                 numbers::stepped(measured.value, quantum_ns.unwrap_or(0.0), unit)
             }
-            Self::Below(limit) => {
-                let limit = limit / unit.in_ns();
-                let text = format!("{limit:.*}", decimals_for(limit, 2));
-                let text =
-                    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-                format!("< {text}")
-            }
+            Self::Below(limit) => format!("< {}", bound(*limit, unit)),
+            Self::BelowInSome(limit) => format!("≤ {}", bound(*limit, unit)),
             Self::TooFew => "too few steps".to_owned(),
         }
     }
+}
+
+/// A limit in `unit`, two digits of it.
+fn bound(ns: f64, unit: TimeUnit) -> String {
+    let limit = ns / unit.in_ns();
+    let text = format!("{limit:.*}", decimals_for(limit, 2));
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -162,15 +172,19 @@ mod tests {
     fn a_percentile_without_a_number_says_why() {
         let ns = TimeUnit::Nanoseconds;
         let p99 =
-            |cell: &Cell, unit| Percentile::of(cell, 0.99, Metric::LatencyP99).map(|found| found.text(unit));
+            |cell: &Cell, unit| Percentile::of(cell, 0.99, Metric::LatencyP99, 2).map(|it| it.text(unit));
         assert_eq!(p99(&cell(&[(Metric::LatencyP99, 63.4)], None), ns).as_deref(), Some("63.4"));
         let stepped = cell(&[(Metric::LatencyP99, 63.4)], Some(latency(&[(70, 1000)])));
         assert_eq!(p99(&stepped, ns).as_deref(), Some("63"));
-        let fast = cell(&[], Some(latency(&[(30, 1000)])));
+        let fast = cell(&[], Some(latency(&[(30, 2000)])));
         assert_eq!(p99(&fast, ns).as_deref(), Some("< 50"));
         assert_eq!(p99(&fast, TimeUnit::Microseconds).as_deref(), Some("< 0.05"));
-        let few = cell(&[], Some(latency(&[(30, 10), (900, 10)])));
-        assert_eq!(p99(&few, ns).as_deref(), Some("too few steps"));
+        // Enough for both rounds together, too few for each.
+        for few in [latency(&[(30, 1999)]), latency(&[(30, 10), (900, 1989)])] {
+            assert_eq!(p99(&cell(&[], Some(few)), ns).as_deref(), Some("too few steps"));
+        }
+        let mixed = cell(&[], Some(latency(&[(30, 1900), (61, 100)])));
+        assert_eq!(p99(&mixed, ns).as_deref(), Some("≤ 61"));
         assert_eq!(p99(&cell(&[], None), ns), None);
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
+use super::best;
 use super::look::{self, Look};
 use super::numbers;
 use super::slug::Slugs;
@@ -68,6 +69,8 @@ pub(crate) struct Case<'a> {
     pub(crate) slots: Vec<Slot<'a>>,
     /// The two fastest allocators of each class.
     pub(crate) best: Vec<[Option<usize>; 2]>,
+    /// For each allocator, whether its time has the star of its class; a control's never has.
+    pub(crate) starred: Vec<bool>,
 }
 
 /// What the record has for one cell.
@@ -173,9 +176,15 @@ impl<'a> Site<'a> {
             sort_cases(shape);
             for case in &mut shape.cases {
                 case.best = classes.iter().map(|class| fastest(case, &class.members)).collect();
+                case.starred = starred(case, &classes);
             }
         }
         Self { record, allocators, workloads, classes }
+    }
+
+    /// Whether any time was measured.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.record.cells.iter().any(|cell| cell.metrics.contains_key(&Metric::Time))
     }
 
     /// The index of the class called `id`.
@@ -341,6 +350,7 @@ fn shapes<'a>(
                 label: case_label(&place.params, &shape.about),
                 slots: vec![Slot::Unknown; allocators.len()],
                 best: Vec::new(),
+                starred: Vec::new(),
             });
             shape.cases.len() - 1
         });
@@ -380,6 +390,17 @@ fn fastest(case: &Case<'_>, members: &[usize]) -> [Option<usize>; 2] {
         }
     }
     best.map(|found| found.map(|(_, member)| member))
+}
+
+fn starred(case: &Case<'_>, classes: &[Class]) -> Vec<bool> {
+    let mut starred = vec![false; case.slots.len()];
+    for class in classes.iter().filter(|class| class.ranking.is_some()) {
+        let times = class.members.iter().map(|member| case.time_ns(*member));
+        for (member, least) in class.members.iter().zip(best::least_of(times)) {
+            starred[*member] = least;
+        }
+    }
+    starred
 }
 
 /// `params` in words, with the units that `workload` gives its axes.

@@ -91,6 +91,8 @@ struct CellRow {
     to_best: Figure,
     to_system: Figure,
     best: bool,
+    /// Whether the measurements do not tell it from the best of its class.
+    tied: bool,
     replicates: usize,
     served_by: String,
 }
@@ -151,7 +153,8 @@ fn standing(site: &Site<'_>, subject: &Subject<'_>) -> String {
     };
     let name = class_title(&class.id).to_lowercase();
     let Some(row) = ranking.rows.iter().find(|row| row.allocator == subject.about.id) else {
-        return format!("Not ranked among the {name}: it lacks too many of their cases.");
+        let why = if site.is_timed() { "it lacks too many of their cases" } else { "no time was measured" };
+        return format!("Not ranked among the {name}: {why}.");
     };
     let shared = ranking.rows.iter().filter(|other| other.rank == row.rank).count() > 1;
     let interval = row.interval.map_or(String::new(), |ends| format!(" ({})", numbers::ratio_interval(ends)));
@@ -222,7 +225,7 @@ fn duel(
                 against: allocator_link(site, "../", rival),
                 ratio: Figure { text: numbers::ratio(ratio.value), pad: 0 },
                 interval: compare::interval(&ratio).unwrap_or_else(|| "–".to_owned()),
-                told_apart: compare::told_apart(&ratio) == Some(true),
+                told_apart: compare::told_apart(&ratio),
             };
             rows.push((ratio, row));
         }
@@ -235,8 +238,12 @@ fn duel(
         count(rows.len(), "case"),
         rows.len() - faster - slower
     );
+    // What is told apart comes first: the largest ratio may be the least certain one.
+    rows.sort_by_key(|(_, row)| !row.told_apart);
     let wins = rows.iter().filter(|(ratio, _)| ratio.value < 1.0).take(MOST_EXTREMES);
-    let losses = rows.iter().rev().filter(|(ratio, _)| ratio.value > 1.0).take(MOST_EXTREMES);
+    let mut losses: Vec<_> = rows.iter().rev().filter(|(ratio, _)| ratio.value > 1.0).collect();
+    losses.sort_by_key(|(_, row)| !row.told_apart);
+    let losses = losses.into_iter().take(MOST_EXTREMES);
     Duel {
         opponent,
         summary,
@@ -259,6 +266,8 @@ fn case_href(shape: &Shape<'_>, number: usize) -> String {
 
 fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
     let class = site.allocators[index].class;
+    // A control has nobody to be compared with.
+    let rivals = (!site.is_control(index)).then_some(());
     let system = site.allocator(SYSTEM).filter(|system| *system != index);
     let mut tables = Vec::new();
     for (at, shape) in site.workloads.iter().enumerate() {
@@ -276,7 +285,8 @@ fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
         let times = column(&|number| Some(numbers::time(shape.cases[number].slots[index].time()?, unit)));
         let to_best = column(&|number| {
             let case = &shape.cases[number];
-            compare::ratio(case, index, case.best(class)?).map(|ratio| numbers::ratio(ratio.value))
+            compare::ratio(case, index, rivals.and(case.best(class))?)
+                .map(|ratio| numbers::ratio(ratio.value))
         });
         let to_system = column(&|number| {
             compare::ratio(&shape.cases[number], index, system?).map(|ratio| numbers::ratio(ratio.value))
@@ -286,6 +296,10 @@ fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
             .filter_map(|(((number, time), to_best), to_system)| {
                 let case = &shape.cases[*number];
                 let measured = case.slots[index].time()?;
+                let rival =
+                    rivals.and(case.best(class)).filter(|best| *best != index && !case.starred[index]);
+                let ratio = rival.and_then(|best| compare::ratio(case, index, best));
+                let tied = ratio.is_some_and(|ratio| !compare::told_apart(&ratio));
                 Some(CellRow {
                     case: case.label.clone(),
                     href: case_href(shape, *number),
@@ -293,7 +307,8 @@ fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {
                     interval: numbers::interval(measured, unit).unwrap_or_else(|| "–".to_owned()),
                     to_best,
                     to_system,
-                    best: case.best(class) == Some(index),
+                    best: case.starred[index],
+                    tied,
                     replicates: measured.replicates.len(),
                     served_by: served_by(case.slots[index]).unwrap_or_default(),
                 })
@@ -321,8 +336,8 @@ fn memory_table(site: &Site<'_>, index: usize) -> Option<Table> {
 fn latency_table(site: &Site<'_>, index: usize) -> Option<Table> {
     let lines = lines(site, index, Probe::Latency, latency::anchor);
     let unit = latency::unit(lines.iter().map(|line| line.cell));
-    let label = (site.allocators[index].about.id.clone(), format!("time of one step in {}", unit.symbol()));
-    table(label, &lines, latency::columns(&lines, unit))
+    let label = (site.allocators[index].about.id.clone(), latency::what(unit));
+    table(label, &lines, latency::columns(site, &lines, unit))
 }
 
 fn table(label: (String, String), lines: &[Line<'_>], columns: Vec<Column>) -> Option<Table> {

@@ -39,6 +39,8 @@ struct Method {
     probes: probes::Probes,
     warnings: Vec<String>,
     served: Vec<(String, String)>,
+    /// The ids of allocators that whoever measured also wrote: `a, b and c`. Empty if there are none.
+    ours: String,
 }
 
 #[derive(Serialize)]
@@ -89,6 +91,7 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
         probes: probes::probes(site),
         warnings: record.checks.warnings.clone(),
         served: served(site),
+        ours: super::ours(site),
     };
     let content = templates::render(PAGE.template.0, NAME, &page)?;
     Ok(vec![File { path: NAME.to_owned(), content }])
@@ -182,7 +185,7 @@ fn control_summary(control: &[Control]) -> Option<String> {
         control.iter().filter(|it| it.interval.is_some_and(|(low, high)| low > 1.0 || high < 1.0)).count();
     Some(format!(
         "In {} cells the same executable was measured twice, as if it were two allocators. The median cell was {:.1} % \
-         off, the worst {:.1} %; in {beyond} of them the interval left out 1, which it may in about one of thirty.",
+         off, the worst {:.1} %; in {beyond} of them the interval left out 1, which chance allows in a few of a hundred.",
         control.len(),
         median * 100.0,
         widest * 100.0

@@ -108,6 +108,17 @@ fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", super::numbers::grouped(number as u64))
 }
 
+/// The ids of allocators that whoever measured also wrote, as a list in words.
+fn ours(site: &Site<'_>) -> String {
+    let ids: Vec<&str> =
+        site.allocators.iter().filter(|it| it.about.ours).map(|it| it.about.id.as_str()).collect();
+    match ids.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
 /// The paragraphs of a text from a record, which are separated by blank lines.
 fn paragraphs(text: &str) -> Vec<String> {
     text.split("\n\n").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::cells::{Gap, Note, Notes};
 use super::ranks::{self, RankTable, class_title};
 use super::{Frame, Link, Page, allocator_link, count, workload_link};
+use crate::report::best;
 use crate::report::heat::{self, Step};
 use crate::report::site::{Case, Class, GENERAL, Shape, Site, Slot};
 use crate::report::{File, ReportError, compare, numbers, templates};
@@ -41,6 +42,8 @@ struct Overview {
     heat: Vec<HeatTable>,
     /// Workloads that are measured for something else than their time.
     untimed: Vec<Link>,
+    /// Whether any time was measured.
+    timed: bool,
     legend: Vec<Step>,
     controls: Vec<Link>,
     notes: Vec<Note>,
@@ -94,6 +97,8 @@ struct HeatCell {
     heat: usize,
     ratio: String,
     best: bool,
+    /// Whether the measurements do not tell it from the best of its class.
+    tied: bool,
     /// The second line: a time, or the ratio to the best general allocator.
     sub: Option<String>,
     title: String,
@@ -120,7 +125,7 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
         lead: lead(site),
         warnings: site.record.checks.warnings.len(),
         failures: site.record.failed.len(),
-        ours: ours(site),
+        ours: super::ours(site),
         main: tables.next(),
         beside: tables.collect(),
         families: families(site),
@@ -130,6 +135,7 @@ fn render(site: &Site<'_>) -> Result<Vec<File>, ReportError> {
             .filter(|index| !site.workloads[*index].is_timed())
             .map(|index| workload_link(site, "", index))
             .collect(),
+        timed: site.is_timed(),
         legend: heat::legend(),
         controls: site
             .classes
@@ -200,17 +206,6 @@ fn families(site: &Site<'_>) -> Vec<FamilyRow> {
     names.iter().filter_map(row).collect()
 }
 
-/// The ids of allocators that whoever measured also wrote, as a list in words.
-fn ours(site: &Site<'_>) -> String {
-    let ids: Vec<&str> =
-        site.allocators.iter().filter(|it| it.about.ours).map(|it| it.about.id.as_str()).collect();
-    match ids.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
-        None => String::new(),
-    }
-}
-
 fn heat_table(site: &Site<'_>, number: usize, class: &Class, notes: &mut Notes) -> HeatTable {
     let scoped = class.id != GENERAL && site.class(GENERAL).is_some();
     let mut table = HeatTable {
@@ -260,21 +255,30 @@ fn heat_row(
     let shape = &site.workloads[index];
     let cases = shape.timed_cases().count();
     let (means, common) = compare::common_means(&shape.cases, &class.members);
-    let best = means.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+    let stars = best::least_of(means.iter().copied());
+    let fastest = means.iter().zip(&class.members).filter_map(|(mean, member)| Some(((*mean)?, *member)));
+    let fastest = fastest.min_by(|a, b| a.0.total_cmp(&b.0));
+    let tied = |member: usize| {
+        let rival = fastest.map(|(_, rival)| rival).filter(|rival| *rival != member);
+        let ratio = rival.and_then(|rival| compare::mean_ratio(&common, member, rival));
+        ratio.is_some_and(|ratio| !compare::told_apart(&ratio))
+    };
     let general = if scoped { site.class(GENERAL) } else { None };
     let cells = class
         .members
         .iter()
         .zip(&means)
-        .map(|(member, mean)| {
+        .zip(stars)
+        .map(|((member, mean), star)| {
             let about = &site.allocators[*member].about;
             let Some(mean) = mean else { return workload_gap(shape, *member, notes) };
-            let ratio = mean / best;
+            let ratio = fastest.map_or(1.0, |(best, _)| mean / best);
             let beside = general.and_then(|general| to_general(shape, *member, general));
             HeatCell {
                 heat: heat::class(ratio),
                 ratio: numbers::ratio(ratio),
-                best: ratio == 1.0,
+                best: star,
+                tied: !star && tied(*member),
                 sub: beside.map(|ratio| format!("{} of general", numbers::ratio(ratio))),
                 title: format!(
                     "{}, {}: {} on average, {}× the best of its class",
@@ -292,7 +296,7 @@ fn heat_row(
         workload: workload_link(site, "", index),
         title: shape.about.title.clone(),
         cases: count(cases, "case"),
-        partial: (common < cases).then(|| format!("over {common} that all have")),
+        partial: (common.len() < cases).then(|| format!("over {} that all have", common.len())),
         cells,
         details: shape
             .timed_cases()
@@ -352,7 +356,8 @@ fn case_row(
             return HeatCell {
                 heat: heat::class(ratio.value),
                 ratio: numbers::ratio(ratio.value),
-                best: best == Some(*member),
+                best: case.starred[*member],
+                tied: !case.starred[*member] && best != Some(*member) && !compare::told_apart(&ratio),
                 sub: Some(format!("{}\u{a0}{}", numbers::time(time, unit), unit.symbol())),
                 title: cell_title(&site.allocators[*member].about.id, shape, case, time, unit),
                 lacks: None,
@@ -383,6 +388,7 @@ fn gap_cell(gap: Gap) -> HeatCell {
         heat: 0,
         ratio: String::new(),
         best: false,
+        tied: false,
         sub: None,
         title: String::new(),
         lacks: None,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::Link;
+use crate::report::best;
 use crate::report::numbers::{self, Figure};
 use crate::results::record::{Cell, Measured};
 
@@ -23,6 +24,9 @@ pub(crate) struct Table {
 /// Rows under a heading, which is empty if there is no other group.
 #[derive(Serialize)]
 pub(crate) struct Group {
+    /// [`Line::group`] of its rows.
+    #[serde(skip)]
+    pub(crate) number: usize,
     pub(crate) title: String,
     pub(crate) rows: Vec<TableRow>,
 }
@@ -56,7 +60,7 @@ pub(crate) struct Line<'c> {
 /// What a column says of a row.
 pub(crate) struct Entry {
     /// What decides which is the least, where anything does.
-    value: Option<f64>,
+    value: Option<best::Range>,
     text: String,
     title: String,
 }
@@ -77,7 +81,12 @@ impl Entry {
 
     /// A number that is.
     pub(crate) fn number(value: f64, text: String) -> Self {
-        Self { value: Some(value), text, title: String::new() }
+        Self { value: Some((value, value)), text, title: String::new() }
+    }
+
+    /// What is no more than `limit`, and compared as such.
+    pub(crate) fn at_most(limit: f64, text: String) -> Self {
+        Self { value: Some((0.0, limit)), text, title: String::new() }
     }
 
     /// With what hovering over it says.
@@ -143,24 +152,20 @@ impl Table {
                 row.push(TableCell { figure, best, dim: column.dim, title });
             }
         }
-        let mut groups: Vec<(usize, Group)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         for (line, cells) in lines.iter().zip(cells) {
             let row = TableRow { head: line.head.clone(), cells };
             match groups.last_mut() {
-                Some((group, rows)) if *group == line.group => rows.rows.push(row),
-                _ => groups.push((line.group, Group { title: group_title(line.group), rows: vec![row] })),
+                Some(group) if group.number == line.group => group.rows.push(row),
+                _ => {
+                    groups.push(Group { number: line.group, title: group_title(line.group), rows: vec![row] })
+                }
             }
         }
-        if let [(_, only)] = groups.as_mut_slice() {
+        if let [only] = groups.as_mut_slice() {
             only.title.clear();
         }
-        Self {
-            of,
-            what,
-            corner,
-            heads: columns.into_iter().map(|column| column.head).collect(),
-            groups: groups.into_iter().map(|(_, group)| group).collect(),
-        }
+        Self { of, what, corner, heads: columns.into_iter().map(|column| column.head).collect(), groups }
     }
 
     /// Whether there is anything but heads.
@@ -169,22 +174,20 @@ impl Table {
     }
 }
 
-/// For each line, whether it has the least of the compared lines of its group. Equals share it, unless all are equal:
-/// then there is nothing to mark.
+/// For each line, whether it has the least of the compared lines of its group.
 fn least(lines: &[Line<'_>], entries: &[Option<Entry>]) -> Vec<bool> {
-    let value = |at: usize| entries[at].as_ref().and_then(|entry| entry.value).filter(|_| lines[at].ranked);
-    let mut ends: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
-    for (at, line) in lines.iter().enumerate() {
-        if let Some(value) = value(at) {
-            let (low, high) = ends.entry(line.group).or_insert((value, value));
-            (*low, *high) = (low.min(value), high.max(value));
+    let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.ranked) {
+        groups.entry(line.group).or_default().push(at);
+    }
+    let mut marked = vec![false; lines.len()];
+    for members in groups.values() {
+        let values = members.iter().map(|at| entries[*at].as_ref().and_then(|entry| entry.value));
+        for (at, least) in members.iter().zip(best::least(&values.collect::<Vec<_>>())) {
+            marked[*at] = least;
         }
     }
-    let marked = |at: usize| {
-        let (low, high) = ends.get(&lines[at].group)?;
-        Some(low < high && value(at)? <= *low)
-    };
-    (0..lines.len()).map(|at| marked(at) == Some(true)).collect()
+    marked
 }
 
 #[cfg(test)]

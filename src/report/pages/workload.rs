@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::cells::{Gap, Note, Notes};
 use super::table::Line;
-use super::{Frame, Link, Page, allocator_link, paragraphs, workload_link};
+use super::{Frame, Link, Page, allocator_link, paragraphs, ranks, workload_link};
 use crate::report::plot::{self, Form, Plot, Row, Rows};
 use crate::report::site::{Case, Shape, Site, has, value_label};
 use crate::report::{File, ReportError, numbers, templates};
-use crate::results::record::{Cell, Measured, Parameter, Unprobed, Value};
+use crate::results::record::{Axis, Cell, Measured, Parameter, Unprobed, Value};
 use crate::units::Nanos;
 use crate::workloads::probe::Probe;
 
@@ -43,6 +43,8 @@ struct WorkloadPage {
     why: Vec<String>,
     operation: String,
     step: String,
+    /// Whether some of its cases have several threads.
+    threaded: bool,
     needs: Vec<String>,
     parameters: Vec<ParameterRow>,
     /// The sections that there are: anchor and title.
@@ -99,6 +101,7 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
         why: paragraphs(&about.why),
         operation: about.operation.clone(),
         step: if latency.is_empty() { String::new() } else { about.step.clone() },
+        threaded: about.parameters.iter().any(|it| it.axis == Axis::Threads),
         needs: about.needs.clone(),
         parameters: parameters(shape),
         contents: [
@@ -175,7 +178,7 @@ impl<'s, 'a> Gaps<'s, 'a, '_> {
                 return None;
             }
             let reason = self.site.unprobed(probe, self.shape, case, index);
-            // A control is there for the time alone.
+            // What a control lacks is nobody's loss: it shows what the harness costs where it could run.
             if reason.is_none() && self.site.is_control(index) {
                 return None;
             }
@@ -230,13 +233,32 @@ struct Bars<'m> {
     symbol: &'static str,
 }
 
-/// Bars for `lines`; `None` if there are not two.
+/// `items`, which come class by class with their allocators, one class after the other without the controls. With each
+/// the words for it behind a caption, empty if there is no other.
+fn by_class<T>(site: &Site<'_>, items: impl Iterator<Item = (usize, T)>) -> Vec<(String, Vec<T>)> {
+    let mut classes: Vec<(usize, Vec<T>)> = Vec::new();
+    for (index, item) in items.filter(|(index, _)| !site.is_control(*index)) {
+        let class = site.allocators[index].class;
+        match classes.last_mut() {
+            Some((last, items)) if *last == class => items.push(item),
+            _ => classes.push((class, vec![item])),
+        }
+    }
+    let several = classes.len() > 1;
+    let words = |class: usize| match several {
+        true => format!(": {}", ranks::class_title(&site.classes[class].id).to_lowercase()),
+        false => String::new(),
+    };
+    classes.into_iter().map(|(class, items)| (words(class), items)).collect()
+}
+
+/// Bars for `lines`, a plot for each class of which there are two.
 fn amounts(
     site: &Site<'_>,
     order: &[usize],
     lines: &[Line<'_>],
     what: &Bars<'_>,
-) -> Result<Option<Plot>, ReportError> {
+) -> Result<Vec<Plot>, ReportError> {
     let row = |(index, line): (&usize, &Line<'_>)| {
         let measured = (what.get)(line.cell)?;
         let subject = &site.allocators[*index];
@@ -244,29 +266,29 @@ fn amounts(
         let range = spread
             .map_or(String::new(), |(low, high)| format!(" ({}–{})", (what.show)(low), (what.show)(high)));
         let label = (what.show)(measured.value);
-        Some(Row {
+        let row = Row {
             name: subject.about.id.clone(),
             look: subject.look,
             value: measured.value / what.scale,
             interval: spread.map(|(low, high)| (low / what.scale, high / what.scale)),
             title: format!("{}: {label}{range} {}", subject.about.id, what.symbol),
             label,
+        };
+        Some((*index, row))
+    };
+    let draw = |(of, rows): (String, Vec<Row>)| {
+        plot::rows(&Rows {
+            caption: format!("{}{of}", what.caption),
+            rows,
+            quantity: &what.quantity,
+            tick: &|value| curves::plain(value),
+            form: what.form,
+            reference: what.reference.clone(),
+            width: 334,
         })
     };
-    let rows: Vec<Row> = order.iter().zip(lines).filter_map(row).collect();
-    if rows.len() < 2 {
-        return Ok(None);
-    }
-    let plot = plot::rows(&Rows {
-        caption: what.caption.clone(),
-        rows,
-        quantity: &what.quantity,
-        tick: &|value| curves::plain(value),
-        form: what.form,
-        reference: what.reference.clone(),
-        width: 334,
-    })?;
-    Ok(Some(plot))
+    let classes = by_class(site, order.iter().zip(lines).filter_map(row)).into_iter();
+    classes.filter(|(_, rows)| rows.len() >= 2).map(draw).collect()
 }
 
 fn parameters(shape: &Shape<'_>) -> Vec<ParameterRow> {

@@ -29,6 +29,8 @@ pub(crate) struct Chart<'a> {
     pub(crate) y: Quantity<'a>,
     pub(crate) shaded: Option<Shade>,
     pub(crate) reference: Option<Reference>,
+    /// Where to read the numbers: a sentence without its point.
+    pub(crate) numbers: &'static str,
 }
 
 /// A part of the plot that needs a caution, with the words for it.
@@ -234,7 +236,7 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
         drawn(WHAT, area.draw_text(&name, &text_style(ink, HPos::Left, VPos::Center), (end + 12, y)))?;
     }
     let desc = format!(
-        "{} lines; {} from {} to {}; {} from {} to {}; {}. The numbers are in the table on this page.",
+        "{} lines; {} from {} to {}; {} from {} to {}; {}. {}.",
         shown.len(),
         spec.x.title,
         (spec.x.tick)(x_low),
@@ -248,6 +250,7 @@ pub(crate) fn lines(spec: &Chart<'_>) -> Result<Plot, ReportError> {
                 "percentiles spread towards 100 %, times logarithmic",
             _ => "both axes linear",
         },
+        spec.numbers,
     );
     drop(chart);
     drop(area);

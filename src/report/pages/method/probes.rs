@@ -82,8 +82,9 @@ fn latency(site: &Site<'_>) -> Vec<String> {
         let (low, high) =
             ratios.iter().fold((f64::INFINITY, 0.0_f64), |(low, high), it| (low.min(*it), high.max(*it)));
         sentences.push(format!(
-            "Each case also ran without the probe: with it a step took {} times as long in the median cell ({} over {}). \
-             That is in every percentile; differences between allocators are smaller beside it than they are without.",
+            "Each case also ran without the probe: with it the wall time over all steps was {} times as long in the \
+             median cell ({} over {}). What reading the counter takes is in every percentile, so ratios between \
+             allocators are closer to 1 there than they are without.",
             numbers::ratio(middle),
             between(low, high, numbers::ratio),
             count(ratios.len(), "cell"),

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::report::best;
 use crate::report::numbers;
 use crate::report::pages::cells::{Gap, Notes};
 use crate::report::pages::memory::{self, STATES};
@@ -45,7 +46,7 @@ struct MemoryCell {
 
 /// What is shown as retained: the state of a program that waits for work, or else the one right after the work.
 const RETAINED: [(Metric, &str); 2] =
-    [(Metric::RetainedRssIdle, "left after 12 s idle"), (Metric::RetainedRss, "left at once")];
+    [(Metric::RetainedRssIdle, "retained after 12 s idle"), (Metric::RetainedRss, "retained at once")];
 
 /// The table; `None` if no memory of a general allocator was measured.
 pub(super) fn section(site: &Site<'_>, notes: &mut Notes) -> Option<Section> {
@@ -102,10 +103,10 @@ fn row(
         |cell: &Cell| cell.metrics.get(if whole { &Metric::BlowUp } else { &Metric::PeakRss }).cloned();
     let of = |metric: Metric| move |cell: &Cell| cell.metrics.get(&metric).cloned();
     let least = |get: &dyn Fn(&Cell) -> Option<Measured>| {
-        cells().filter_map(|cell| Some(get(cell)?.value)).min_by(f64::total_cmp)
+        best::least_of(members.iter().map(|member| Some(get(case.slots[*member].cell()?)?.value)))
     };
     let (least_peak, least_retained) = (least(&peak), least(&of(retained)));
-    let mut cell = |member: &usize| {
+    let mut cell = |(at, member): (usize, &usize)| {
         let slot = case.slots[*member];
         let Some(found) = slot.cell() else {
             return MemoryCell { gap: notes.gap(slot), ..empty() };
@@ -117,8 +118,8 @@ fn row(
         }
         let bytes = |it: &Measured| numbers::bytes(it.value, unit);
         MemoryCell {
-            least_peak: peak.is_some() && peak.as_ref().map(|it| it.value) == least_peak,
-            least_retained: retained.is_some() && retained.as_ref().map(|it| it.value) == least_retained,
+            least_peak: least_peak[at],
+            least_retained: least_retained[at],
             title: title(found, unit),
             peak: peak.map_or("–".to_owned(), |it| match whole {
                 true => format!("{}×", numbers::ratio(it.value)),
@@ -133,7 +134,7 @@ fn row(
         case: case.label.clone(),
         href: format!("workload/{}.html#{}", shape.slug, memory::anchor(*at)),
         retained: words,
-        cells: members.iter().map(&mut cell).collect(),
+        cells: members.iter().enumerate().map(&mut cell).collect(),
     }
 }
 

@@ -9,6 +9,9 @@ use crate::report::{ReportError, numbers};
 use crate::results::record::{Axis, Parameter, Value};
 use crate::units::{Bytes, Nanos};
 
+/// Where the numbers of these plots are: in the tables as times, whatever is drawn.
+const TIMES: &str = "The times are in the tables on this page";
+
 /// Cases that differ in one parameter alone, and the words for what they share.
 struct Group<'s, 'a> {
     shared: String,
@@ -41,6 +44,7 @@ pub(super) fn sweeps(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, Re
                 y: logarithmic("time per operation".to_owned(), &tick),
                 shaded: None,
                 reference: None,
+                numbers: TIMES,
             })?);
         }
     }
@@ -76,6 +80,7 @@ pub(super) fn scaling(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, R
                 y: logarithmic("million operations a second".to_owned(), &plain),
                 shaded,
                 reference: None,
+                numbers: TIMES,
             })?);
             let (fewest, most) = match group.cases.as_slice() {
                 [(fewest, _), .., (most, _)] => (*fewest, *most),
@@ -99,6 +104,7 @@ pub(super) fn scaling(site: &Site<'_>, shape: &Shape<'_>) -> Result<Vec<Plot>, R
                     title: "ideal: as many times the throughput as threads".to_owned(),
                     points: vec![(fewest, 1.0), (most, most / fewest)],
                 }),
+                numbers: TIMES,
             })?);
         }
     }

@@ -19,7 +19,7 @@ pub(super) struct CaseSection {
     anchor: String,
     label: String,
     table: Option<Table>,
-    bars: Option<Plot>,
+    bars: Vec<Plot>,
     gaps: Vec<(Link, Gap)>,
 }
 

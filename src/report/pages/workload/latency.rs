@@ -72,11 +72,22 @@ pub(crate) fn unit<'c>(cells: impl Iterator<Item = &'c Cell>) -> TimeUnit {
     numbers::unit_for(cells.flat_map(times))
 }
 
+/// What a table in `unit` shows.
+pub(crate) fn what(unit: TimeUnit) -> String {
+    format!("percentiles of the time of one step in {}, medians over rounds; stalls", unit.symbol())
+}
+
+/// How often each case was probed; 1 if the record does not say.
+fn rounds(site: &Site<'_>) -> u32 {
+    site.record.profile.rounds.get(Probe::Latency.id()).copied().unwrap_or(1)
+}
+
 /// Percentiles in `unit`, and stalls.
-pub(crate) fn columns(lines: &[Line<'_>], unit: TimeUnit) -> Vec<Column> {
+pub(crate) fn columns(site: &Site<'_>, lines: &[Line<'_>], unit: TimeUnit) -> Vec<Column> {
+    let rounds = rounds(site);
     let percentile = |(share, name, metric): &(f64, &str, Metric)| {
         let entry = |cell: &Cell| {
-            let found = Percentile::of(cell, *share, *metric)?;
+            let found = Percentile::of(cell, *share, *metric, rounds)?;
             let text = found.text(unit);
             Some(match found {
                 Percentile::Measured(measured, quantum_ns) => {
@@ -85,17 +96,20 @@ pub(crate) fn columns(lines: &[Line<'_>], unit: TimeUnit) -> Vec<Column> {
                         .map_or(String::new(), |(low, high)| format!("{}–{}", end(low), end(high)));
                     Entry::number(measured.value, text).titled(range)
                 }
-                // Less than any time that is told, and no two of them told apart.
-                Percentile::Below(_) => Entry::number(0.0, text).titled("below resolution".to_owned()),
+                Percentile::Below(limit) => Entry::at_most(limit, text).titled("below resolution".to_owned()),
+                Percentile::BelowInSome(limit) => Entry::at_most(limit, text).titled(
+                    "below resolution in some rounds; all rounds together took at most this".to_owned(),
+                ),
                 Percentile::TooFew => Entry::words(text),
             })
         };
         Column::new(name, lines, entry).marked()
     };
     let mut columns: Vec<Column> = SHOWN.iter().map(percentile).collect();
-    for (metric, title) in
-        [(Metric::Stalls1us, "> 1 µs per million"), (Metric::Stalls10us, "> 10 µs per million")]
-    {
+    for (metric, title) in [
+        (Metric::Stalls1us, "stalls > 1 µs, per million"),
+        (Metric::Stalls10us, "stalls > 10 µs, per million"),
+    ] {
         columns.push(Column::metric(title, lines, |cell| cell.metrics.get(&metric), curves::plain));
     }
     columns
@@ -108,14 +122,18 @@ pub(crate) fn table(site: &Site<'_>, shape: &Shape<'_>, case: &Case<'_>) -> Opti
     let beside = |title: &str, text: &dyn Fn(&crate::results::record::Latency) -> String| {
         Column::new(title, &lines, |cell| cell.latency.as_ref().map(|it| Entry::words(text(it)))).dim()
     };
-    let mut columns = columns(&lines, unit);
+    let mut columns = columns(site, &lines, unit);
     columns.extend([
         beside("longest (not judged)", &|it| Nanos(it.max_ns as f64).to_string()),
         beside("steps", &|it| numbers::grouped(it.steps)),
-        beside("step unprobed", &|it| numbers::duration(it.plain_ns, unit)),
-        beside("probed", &|it| numbers::duration(it.probed_ns, unit)),
+        beside(&format!("wall ÷ steps unprobed, {}", unit.symbol()), &|it| {
+            numbers::duration(it.plain_ns, unit)
+        }),
+        beside(&format!("wall ÷ steps probed, {}", unit.symbol()), &|it| {
+            numbers::duration(it.probed_ns, unit)
+        }),
     ]);
-    let label = (heading(shape, case), format!("time of one step in {}", unit.symbol()));
+    let label = (heading(shape, case), what(unit));
     let table =
         Table::new(label, "Allocator", &lines, columns, |class| ranks::class_title(&site.classes[class].id));
     (!table.is_empty()).then_some(table)
@@ -130,6 +148,12 @@ fn curve(site: &Site<'_>, case: &Case<'_>) -> Result<Option<Plot>, ReportError> 
         .filter(|(index, _)| !site.is_control(**index))
         .filter_map(|(index, line)| {
             let subject = &site.allocators[*index];
+            let latency = line.cell.latency.as_ref()?;
+            let resolution = percentiles::resolution_ns(latency);
+            let time = |ns: f64| match ns < resolution {
+                true => format!("< {} (below resolution)", Nanos(resolution)),
+                false => Nanos(ns).to_string(),
+            };
             let point = |(share, ns): (f64, f64)| Point {
                 x: share,
                 y: ns.max(1.0),
@@ -137,10 +161,9 @@ fn curve(site: &Site<'_>, case: &Case<'_>) -> Result<Option<Plot>, ReportError> 
                 title: SHOWN
                     .iter()
                     .find(|(shown, ..)| *shown == share)
-                    .map(|(_, name, _)| format!("{}, {name}: {}", subject.about.id, Nanos(ns))),
+                    .map(|(_, name, _)| format!("{}, {name}, all rounds: {}", subject.about.id, time(ns))),
             };
-            let points: Vec<Point> =
-                percentiles::curve(line.cell.latency.as_ref()?).into_iter().map(point).collect();
+            let points: Vec<Point> = percentiles::curve(latency).into_iter().map(point).collect();
             let name = subject.about.id.clone();
             (!points.is_empty()).then_some(Series { name, look: subject.look, points })
         })
@@ -154,7 +177,10 @@ fn curve(site: &Site<'_>, case: &Case<'_>) -> Result<Option<Plot>, ReportError> 
         .map(percentiles::resolution_ns)
         .fold(0.0, f64::max);
     let plot = plot::lines(&Chart {
-        caption: format!("Time of one step over percentiles, {}", case.label),
+        caption: format!(
+            "Time of one step over percentiles, all rounds pooled (the table has medians over rounds), {}",
+            case.label
+        ),
         series,
         x: Quantity {
             title: "share of steps that took at most this long".to_owned(),
@@ -170,6 +196,7 @@ fn curve(site: &Site<'_>, case: &Case<'_>) -> Result<Option<Plot>, ReportError> 
         },
         shaded: (resolution > 0.0).then_some(Shade::Below(resolution, "below resolution")),
         reference: None,
+        numbers: "The record has the numbers; the table on this page has the medians over rounds of some of them",
     })?;
     Ok(Some(plot))
 }

@@ -20,7 +20,7 @@ pub(super) struct CaseSection {
     anchor: String,
     label: String,
     resident: Option<Table>,
-    peak: Option<Plot>,
+    peaks: Vec<Plot>,
     course: Option<Plot>,
     effort: Option<Table>,
     checkpoints: Option<Checkpoints>,
@@ -50,9 +50,9 @@ struct StatisticRow {
 pub(crate) const STATES: [(Metric, &str); 5] = [
     (Metric::RetainedRss, "retained at once"),
     (Metric::RetainedLazyFree, "of which lazily freed"),
-    (Metric::RetainedRssIdle, "after 12 s idle"),
-    (Metric::RetainedRssLight, "after light use"),
-    (Metric::RetainedRssPurged, "after a purge"),
+    (Metric::RetainedRssIdle, "retained after 12 s idle"),
+    (Metric::RetainedRssLight, "retained after 12 s of light use"),
+    (Metric::RetainedRssPurged, "retained after a purge"),
 ];
 
 /// With more checkpoints than these, markers would cover the lines.
@@ -68,7 +68,7 @@ pub(super) fn sections(gaps: &mut Gaps<'_, '_, '_>) -> Result<Vec<CaseSection>, 
             anchor: anchor(at),
             label: case.label.clone(),
             resident: table(site, shape, case),
-            peak: amounts(site, &order, &lines, &bars(case, unit, &lines))?,
+            peaks: amounts(site, &order, &lines, &bars(case, unit, &lines))?,
             course: course(site, case, unit, &order, &lines)?,
             effort: effort(site, shape, case, &lines),
             checkpoints: checkpoints(unit, &lines),
@@ -110,7 +110,7 @@ pub(crate) fn columns(lines: &[Line<'_>], unit: ByteUnit) -> Vec<Column> {
     let mut columns = vec![
         Column::metric("peak", lines, |cell| cell.metrics.get(&Metric::PeakRss), show).marked(),
         Column::new(numbers::spread_title(peaks.into_iter()), lines, range).dim(),
-        Column::metric("peak ÷ live", lines, |cell| cell.metrics.get(&Metric::BlowUp), numbers::ratio),
+        Column::metric("blow-up", lines, |cell| cell.metrics.get(&Metric::BlowUp), numbers::ratio),
     ];
     columns.extend(STATES.iter().map(|(metric, title)| {
         let column = Column::metric(title, lines, |cell| cell.metrics.get(metric), show);
@@ -136,12 +136,12 @@ fn bars<'m>(case: &Case<'_>, unit: ByteUnit, lines: &[Line<'_>]) -> Bars<'m> {
     Bars {
         caption: format!("Peak resident memory, {}", case.label),
         quantity: match live {
-            Some(_) => format!("peak, {} (dotted: most requested)", unit.symbol()),
+            Some(_) => format!("peak, {} (dotted: most live)", unit.symbol()),
             None => format!("peak, {}", unit.symbol()),
         },
         form: Form::Bars,
         reference: live.map(|live| {
-            (live / unit.in_bytes(), format!("most bytes requested at one time: {}", Bytes(live as u64)))
+            (live / unit.in_bytes(), format!("most bytes live at one time: {}", Bytes(live as u64)))
         }),
         get: &|cell| cell.metrics.get(&Metric::PeakRss),
         scale: unit.in_bytes(),
@@ -260,10 +260,11 @@ fn course(
         },
         shaded: None,
         reference: Some(Reference {
-            name: "requested",
-            title: "bytes requested and not given back".to_owned(),
+            name: "live",
+            title: "live: bytes requested and not given back".to_owned(),
             points: live.map(|(at, it)| ((at + 1) as f64, scaled(it.live_bytes))).collect(),
         }),
+        numbers: "The numbers are in the table of checkpoints on this page",
     })?;
     Ok(Some(plot))
 }

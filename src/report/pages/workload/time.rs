@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::tick;
+use super::{by_class, tick};
 use crate::report::numbers::Figure;
 use crate::report::pages::cells::{Gap, Notes, served_by};
 use crate::report::pages::{Link, allocator_link, ranks};
@@ -16,7 +16,7 @@ pub(super) struct CaseSection {
     anchor: String,
     label: String,
     unit: &'static str,
-    plot: Option<Plot>,
+    plots: Vec<Plot>,
     groups: Vec<ClassGroup>,
     gaps: Vec<(Link, Gap)>,
 }
@@ -87,7 +87,7 @@ pub(super) fn section(
             Some(CellRow {
                 allocator: allocator_link(site, "../", *index),
                 class: subject.class,
-                best: best && subject.about.class != CONTROL,
+                best: case.starred[*index],
                 time,
                 interval: numbers::interval(measured, unit).unwrap_or_else(|| "–".to_owned()),
                 ratio,
@@ -95,7 +95,9 @@ pub(super) fn section(
                     Some(found) if !best => compare::interval(found).unwrap_or_else(|| "–".to_owned()),
                     _ => String::new(),
                 },
-                tied: !best && estimate.as_ref().and_then(compare::told_apart) == Some(false),
+                tied: !case.starred[*index]
+                    && !best
+                    && estimate.as_ref().is_some_and(|found| !compare::told_apart(found)),
                 replicates: measured.replicates.len(),
                 served_by: served_by(case.slots[*index]).unwrap_or_default(),
             })
@@ -108,7 +110,7 @@ pub(super) fn section(
         anchor: format!("case-{}", at + 1),
         label: case.label.clone(),
         unit: unit.symbol(),
-        plot: if order.len() < 2 { None } else { Some(bars(site, case, &order, unit)?) },
+        plots: plots(site, case, &order, unit)?,
         groups: grouped(site, rows),
         gaps,
     })
@@ -138,7 +140,27 @@ fn grouped(site: &Site<'_>, rows: Vec<CellRow>) -> Vec<ClassGroup> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-fn bars(site: &Site<'_>, case: &Case<'_>, order: &[usize], unit: TimeUnit) -> Result<Plot, ReportError> {
+/// Bars of each class on a scale of its own: a fast scoped allocator would flatten the others.
+fn plots(
+    site: &Site<'_>,
+    case: &Case<'_>,
+    order: &[usize],
+    unit: TimeUnit,
+) -> Result<Vec<Plot>, ReportError> {
+    let classes = by_class(site, order.iter().map(|index| (*index, *index)));
+    let draw = |(of, members): &(String, Vec<usize>)| {
+        bars(site, case, members, unit, format!("Time per operation, {}{of}", case.label))
+    };
+    classes.iter().filter(|(_, members)| members.len() >= 2).map(draw).collect()
+}
+
+fn bars(
+    site: &Site<'_>,
+    case: &Case<'_>,
+    order: &[usize],
+    unit: TimeUnit,
+    caption: String,
+) -> Result<Plot, ReportError> {
     let rows = order
         .iter()
         .filter_map(|index| {
@@ -158,7 +180,7 @@ fn bars(site: &Site<'_>, case: &Case<'_>, order: &[usize], unit: TimeUnit) -> Re
         })
         .collect();
     plot::rows(&Rows {
-        caption: format!("Time per operation, {}", case.label),
+        caption,
         rows,
         quantity: "time per operation",
         tick: &tick,
