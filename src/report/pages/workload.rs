@@ -44,7 +44,6 @@ struct WorkloadPage {
     operation: String,
     step: String,
     /// Whether some of its cases have several threads.
-    threaded: bool,
     needs: Vec<String>,
     parameters: Vec<ParameterRow>,
     /// The sections that there are: anchor and title.
@@ -101,7 +100,6 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
         why: paragraphs(&about.why),
         operation: about.operation.clone(),
         step: if latency.is_empty() { String::new() } else { about.step.clone() },
-        threaded: about.parameters.iter().any(|it| it.axis == Axis::Threads),
         needs: about.needs.clone(),
         parameters: parameters(shape),
         contents: [

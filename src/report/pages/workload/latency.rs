@@ -126,10 +126,10 @@ pub(crate) fn table(site: &Site<'_>, shape: &Shape<'_>, case: &Case<'_>) -> Opti
     columns.extend([
         beside("longest (not judged)", &|it| Nanos(it.max_ns as f64).to_string()),
         beside("steps", &|it| numbers::grouped(it.steps)),
-        beside(&format!("wall ÷ steps unprobed, {}", unit.symbol()), &|it| {
+        beside(&format!("time ÷ steps unprobed, {}", unit.symbol()), &|it| {
             numbers::duration(it.plain_ns, unit)
         }),
-        beside(&format!("wall ÷ steps probed, {}", unit.symbol()), &|it| {
+        beside(&format!("time ÷ steps probed, {}", unit.symbol()), &|it| {
             numbers::duration(it.probed_ns, unit)
         }),
     ]);
