@@ -10,7 +10,7 @@ use super::{Frame, Link, Page, allocator_link, paragraphs, ranks, workload_link}
 use crate::report::plot::{self, Form, Plot, Row, Rows};
 use crate::report::site::{Case, Shape, Site, has, value_label};
 use crate::report::{File, ReportError, numbers, templates};
-use crate::results::record::{Axis, Cell, Measured, Parameter, Unprobed, Value};
+use crate::results::record::{Cell, Measured, Parameter, Unprobed, Value};
 use crate::units::Nanos;
 use crate::workloads::probe::Probe;
 
