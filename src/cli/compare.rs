@@ -67,12 +67,11 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
     Ok(if flags.fail_on == "suspected" && found > 0 { Exit::Finding } else { Exit::Fine })
 }
 
-/// The changes that are shown one by one: all but the unchanged and the inconclusive; of these, those beyond the floor that
-/// a few more rounds would decide.
+/// The changes that are shown one by one: all but the unchanged and the inconclusive; of these, those that a few more rounds
+/// may well decide.
 fn shown(comparison: &Comparison) -> impl Iterator<Item = &Change> {
     let of = |verdict| comparison.changes.iter().filter(move |change| change.judgement.verdict == verdict);
-    let undecided = of(Verdict::Inconclusive)
-        .filter(|change| change.judgement.evidence.is_beyond_the_floor_without_interval());
+    let undecided = of(Verdict::Inconclusive).filter(|change| change.judgement.evidence.lacks_rounds_alone());
     [Verdict::Regressed, Verdict::Suspected, Verdict::Improved].into_iter().flat_map(of).chain(undecided)
 }
 

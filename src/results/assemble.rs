@@ -16,6 +16,7 @@ use crate::harness::run::drive::State;
 use crate::harness::run::journal::{Failure, Header};
 use crate::harness::run::plan::{Filter, PlannedCase, Runner};
 use crate::harness::run::{CellName, Effort};
+use crate::stats;
 use crate::workloads::params::Value;
 use crate::workloads::probe::Probe;
 
@@ -72,13 +73,11 @@ pub fn record(
     let overhead = overhead(&cells, &allocators);
     let twins = state.failed.iter().filter(|(cell, _)| cell.twin);
     let twins = twins.map(|(cell, failure)| format!("{cell}: {failure}"));
-    let warnings = header.warnings.iter().cloned().chain(heavy(&overhead)).chain(twins).collect();
-    let checks = Checks {
-        control: control(&cells, state),
-        overhead,
-        unprobed: unprobed(cases, built, state),
-        warnings,
-    };
+    let control = control(&cells, state);
+    let warnings = wide(&control).into_iter();
+    let warnings =
+        header.warnings.iter().cloned().chain(warnings).chain(heavy(&overhead)).chain(twins).collect();
+    let checks = Checks { control, overhead, unprobed: unprobed(cases, built, state), warnings };
     Record {
         id: header.id.clone(),
         tool: Tool {
@@ -231,6 +230,22 @@ fn overhead(cells: &[Cell], allocators: &[Allocator]) -> Vec<Overhead> {
     of_class(Class::Control).filter_map(shown).collect()
 }
 
+/// A control whose median interval is wider than this cannot tell the differences that most people ask about.
+const WIDE: f64 = 0.10;
+
+/// A sentence on a machine that treated the same code too differently, if it did.
+fn wide(control: &[Control]) -> Option<String> {
+    let widths: Vec<f64> =
+        control.iter().filter_map(|it| it.interval).map(|(low, high)| high / low - 1.0).collect();
+    let median = stats::median(&widths).filter(|median| *median > WIDE)?;
+    Some(format!(
+        "The same code measured twice (A/A control) has intervals {:.0} % wide, the median of {} cases: the machine was too \
+         noisy to tell small differences.",
+        median * 100.0,
+        widths.len(),
+    ))
+}
+
 /// Above this share of the fastest peer's time, the harness blurs what allocators of short operations differ by.
 const HEAVY: f64 = 0.25;
 
@@ -322,6 +337,21 @@ fn workload(description: &protocol::Workload) -> Workload {
 mod tests {
     use super::*;
     use crate::workloads::params::Params;
+
+    #[test]
+    fn a_machine_that_treats_the_same_code_differently_is_told() {
+        let place = Place { workload: "w".to_owned(), params: Params::default(), allocator: "a".to_owned() };
+        let control = |high: f64| Control {
+            place: place.clone(),
+            ratio: 1.0,
+            interval: Some((1.0, high)),
+            rounds: Vec::new(),
+        };
+        assert_eq!(wide(&[control(1.04), control(1.09), control(1.9)]), None);
+        assert_eq!(wide(&[]), None);
+        let sentence = wide(&[control(1.04), control(1.5), control(1.9)]).unwrap();
+        assert!(sentence.contains("50 % wide, the median of 3 cases"), "{sentence}");
+    }
 
     #[test]
     fn a_harness_that_costs_much_in_short_operations_is_said_to() {

@@ -180,18 +180,15 @@ pub struct Evidence {
     pub floor: f64,
     /// One-sided p-value of "not worse by more than the floor"; `None` for exact metrics.
     pub p: Option<f64>,
+    /// Whether every round of head lies beyond every round of base, by more than the floor.
+    pub apart: bool,
 }
 
 impl Evidence {
-    /// Whether the estimate lies beyond the floor, on either side, though there were too few rounds for an interval: such
-    /// a change is inconclusive, and worth a look.
-    pub fn is_beyond_the_floor_without_interval(&self) -> bool {
-        let beyond = match self.scale {
-            Scale::Ratio => self.estimate.ln().abs() > self.floor.ln_1p(),
-            Scale::Difference => self.estimate.abs() > self.floor,
-        };
+    /// Whether a few more rounds may well decide: there were too few for an interval, but those there are lie apart.
+    pub fn lacks_rounds_alone(&self) -> bool {
         // An exact metric has neither an interval nor a p-value, and needs none.
-        self.interval.is_none() && self.p.is_some() && beyond
+        self.interval.is_none() && self.p.is_some() && self.apart
     }
 }
 
@@ -244,6 +241,7 @@ pub fn screen(question: &Question, base: &Measured, head: &Measured, rounds: Rou
         coverage: None,
         floor,
         p: None,
+        apart: false,
     };
     let verdict = match question.noise {
         Noise::Exact => {
@@ -263,6 +261,7 @@ pub fn screen(question: &Question, base: &Measured, head: &Measured, rounds: Rou
             evidence.interval = found.interval.map(|interval| ruler.interval_back(&interval));
             evidence.coverage = found.interval.map(|interval| interval.coverage);
             evidence.p = Some(found.p);
+            evidence.apart = lie_apart(&base, &head, margin);
             found.interval.map_or(Verdict::Inconclusive, |interval| noisy_verdict(&interval, margin))
         }
     };
@@ -284,6 +283,13 @@ struct Found {
     estimate: f64,
     interval: Option<Interval>,
     p: f64,
+}
+
+/// Whether all of one side lie above all of the other, by more than `margin`.
+fn lie_apart(base: &[f64], head: &[f64], margin: f64) -> bool {
+    let least = |side: &[f64]| side.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = |side: &[f64]| side.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    least(head) - most(base) > margin || least(base) - most(head) > margin
 }
 
 fn paired(base: &[f64], head: &[f64], margin: f64) -> Option<Found> {
