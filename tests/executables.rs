@@ -208,7 +208,7 @@ fn what_is_retained_falls_when_an_allocator_is_asked_to_give_back() {
         let purged = found[&Metric::RetainedRssPurged];
         // 64 MiB of blocks cannot lie in less; what is left after a purge is bookkeeping.
         assert!(peak >= 64e6 && retained <= peak * 1.01, "{id}: {retained} of {peak}");
-        assert!(purged < 4e6 && purged < retained, "{id}: {purged} of {retained}");
+        assert!(purged < 8e6 && purged < retained, "{id}: {purged} of {retained}");
     }
 }
 
