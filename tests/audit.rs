@@ -207,13 +207,16 @@ impl Audit for Steps {
 struct Chunks;
 
 /// An arena whose chunks are counted.
-struct CountedArena(Arena<&'static Counting<GlobalSubject>>);
+/// Where the arena's chunks come from.
+type ChunkSource = <Counting<GlobalSubject> as Subject>::Handle<'static>;
+
+struct CountedArena(Arena<ChunkSource>);
 
 impl Subject for CountedArena {
-    type Handle<'a> = &'a Arena<&'static Counting<GlobalSubject>>;
+    type Handle<'a> = &'a Arena<ChunkSource>;
 
     fn for_demand(_demand: &Demand) -> Result<Self, AllocError> {
-        Ok(Self(Arena::new_in(&CHUNKS)))
+        Ok(Self(Arena::new_in(CHUNKS.handle())))
     }
 
     fn handle(&self) -> Self::Handle<'_> {

@@ -73,11 +73,12 @@ fn an_imported_record_gives_the_golden_pages() {
     assert_golden("imported", synthetic::imported());
 }
 
-/// Not a test: `ALLOCMARK_PREVIEW=DIR cargo test --test report_golden -- --ignored` leaves sites to look at in DIR.
+/// Leaves the sites of all made-up records in the directory that `ALLOCMARK_PREVIEW` names: `scripts/browser.sh` opens them.
 #[test]
-#[ignore = "leaves sites to look at"]
+#[ignore = "writes sites for scripts/browser.sh, which runs it"]
 fn preview() {
-    let Some(out) = std::env::var_os("ALLOCMARK_PREVIEW").map(PathBuf::from) else { return };
+    let out =
+        PathBuf::from(std::env::var_os("ALLOCMARK_PREVIEW").expect("ALLOCMARK_PREVIEW names a directory"));
     let records = [
         ("realistic", synthetic::realistic()),
         ("complete", synthetic::complete()),

@@ -100,7 +100,7 @@ impl<A, T: Borrow<Tally>> Counting<A, T> {
     }
 
     /// Counts a block that was handed out.
-    pub(crate) fn admit(&self, block: NonNull<u8>, bytes: usize) {
+    fn admit(&self, block: NonNull<u8>, bytes: usize) {
         if bytes > 0 {
             self.tally().allocated(bytes);
             self.measure(block, bytes);
@@ -109,14 +109,14 @@ impl<A, T: Borrow<Tally>> Counting<A, T> {
 
     /// Counts a block that is about to be given back. Before it is: afterwards another thread may have it already, and the
     /// memory would be alive twice.
-    pub(crate) fn dismiss(&self, bytes: usize) {
+    fn dismiss(&self, bytes: usize) {
         if bytes > 0 {
             self.tally().freed(bytes);
         }
     }
 
     /// Counts a block that was resized.
-    pub(crate) fn resize(&self, block: NonNull<u8>, old: usize, new: usize) {
+    fn resize(&self, block: NonNull<u8>, old: usize, new: usize) {
         match (old, new) {
             (0, _) => self.admit(block, new),
             (_, 0) => self.dismiss(old),
@@ -173,7 +173,7 @@ unsafe impl<A: GlobalAlloc, T: Borrow<Tally>> GlobalAlloc for Counting<A, T> {
 
 impl<S: Subject, T: Borrow<Tally> + Default> Subject for Counting<S, T> {
     type Handle<'a>
-        = &'a Self
+        = Counted<S::Handle<'a>, &'a Self>
     where
         Self: 'a;
 
@@ -181,8 +181,8 @@ impl<S: Subject, T: Borrow<Tally> + Default> Subject for Counting<S, T> {
         Ok(Self::with(S::for_demand(demand)?, T::default(), None))
     }
 
-    fn handle(&self) -> &Self {
-        self
+    fn handle(&self) -> Self::Handle<'_> {
+        Counted { handle: self.inner.handle(), count: self }
     }
 
     fn owns(&self, block: NonNull<u8>) -> bool {
@@ -198,31 +198,65 @@ impl<S: Bulk, T: Borrow<Tally> + Default> Bulk for Counting<S, T> {
     }
 }
 
-// SAFETY: every call is the wrapped allocator's, arguments and answer unchanged, and its handles are all the same
-// allocator; so are all copies of `&Counting`.
-unsafe impl<S: Subject, T: Borrow<Tally>> Allocator for &Counting<S, T> {
+/// Who counts the calls of a [`Counted`] handle.
+pub trait Count: Copy {
+    /// Counts a block that was handed out.
+    fn admit(self, block: NonNull<u8>, bytes: usize);
+
+    /// Counts a block that is about to be given back.
+    fn dismiss(self, bytes: usize);
+
+    /// Counts a block that was resized.
+    fn resize(self, block: NonNull<u8>, old: usize, new: usize);
+}
+
+impl<A, T: Borrow<Tally>> Count for &Counting<A, T> {
+    fn admit(self, block: NonNull<u8>, bytes: usize) {
+        Counting::admit(self, block, bytes);
+    }
+
+    fn dismiss(self, bytes: usize) {
+        Counting::dismiss(self, bytes);
+    }
+
+    fn resize(self, block: NonNull<u8>, old: usize, new: usize) {
+        Counting::resize(self, block, old, new);
+    }
+}
+
+/// A handle whose calls are counted; as large as the two together.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<H, C> {
+    /// The allocator.
+    pub handle: H,
+    /// Who counts.
+    pub count: C,
+}
+
+// SAFETY: every call is the wrapped handle's, arguments and answer unchanged; copies are copies of that handle.
+unsafe impl<H: Allocator, C: Count> Allocator for Counted<H, C> {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.inner.handle().allocate(layout)?;
-        self.admit(block.cast(), layout.size());
+        let block = self.handle.allocate(layout)?;
+        self.count.admit(block.cast(), layout.size());
         Ok(block)
     }
 
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.inner.handle().allocate_zeroed(layout)?;
-        self.admit(block.cast(), layout.size());
+        let block = self.handle.allocate_zeroed(layout)?;
+        self.count.admit(block.cast(), layout.size());
         Ok(block)
     }
 
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        self.dismiss(layout.size());
+        self.count.dismiss(layout.size());
         // SAFETY: the block is alive and came from the wrapped allocator with this layout (the caller's promises).
-        unsafe { self.inner.handle().deallocate(block, layout) };
+        unsafe { self.handle.deallocate(block, layout) };
     }
 
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises are those of `grow`, passed on unchanged.
-        let grown = unsafe { self.inner.handle().grow(block, old, new) }?;
-        self.resize(grown.cast(), old.size(), new.size());
+        let grown = unsafe { self.handle.grow(block, old, new) }?;
+        self.count.resize(grown.cast(), old.size(), new.size());
         Ok(grown)
     }
 
@@ -233,8 +267,8 @@ unsafe impl<S: Subject, T: Borrow<Tally>> Allocator for &Counting<S, T> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises are those of `grow_zeroed`, passed on unchanged.
-        let grown = unsafe { self.inner.handle().grow_zeroed(block, old, new) }?;
-        self.resize(grown.cast(), old.size(), new.size());
+        let grown = unsafe { self.handle.grow_zeroed(block, old, new) }?;
+        self.count.resize(grown.cast(), old.size(), new.size());
         Ok(grown)
     }
 
@@ -245,8 +279,8 @@ unsafe impl<S: Subject, T: Borrow<Tally>> Allocator for &Counting<S, T> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: the caller's promises are those of `shrink`, passed on unchanged.
-        let shrunk = unsafe { self.inner.handle().shrink(block, old, new) }?;
-        self.resize(shrunk.cast(), old.size(), new.size());
+        let shrunk = unsafe { self.handle.shrink(block, old, new) }?;
+        self.count.resize(shrunk.cast(), old.size(), new.size());
         Ok(shrunk)
     }
 }

@@ -4,14 +4,13 @@
 //! larger by that, and the bytes that are counted are not those that are measured: 40 a node of `tree`, of which a global
 //! allocator is asked for 24. So here the counts lie in a static, and a handle is the subject's and nothing else.
 
-use std::alloc::Layout;
 use std::ptr::NonNull;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use allocator_api2::alloc::{AllocError, Allocator};
+use allocator_api2::alloc::AllocError;
 
 use crate::allocators::contract::{Bulk, Demand, Subject};
-use crate::instruments::counting::{Counting, Tally, Usable};
+use crate::instruments::counting::{Count, Counted, Counting, Tally, Usable};
 
 /// Counts for all slim subjects of the process. The lock is held for writing before and after a run alone.
 static COUNTER: RwLock<Counting<()>> = RwLock::new(Counting::new(()));
@@ -40,13 +39,27 @@ pub(super) fn tallied<R>(look: impl FnOnce(&Tally) -> R) -> R {
 #[derive(Debug)]
 pub struct Slim<S>(S);
 
-/// Its handle: that of the subject.
+/// Counts in the static, and takes no room in a handle.
 #[derive(Clone, Copy, Debug)]
-pub struct Handle<H>(H);
+pub struct InStatic;
+
+impl Count for InStatic {
+    fn admit(self, block: NonNull<u8>, bytes: usize) {
+        (&*counter()).admit(block, bytes);
+    }
+
+    fn dismiss(self, bytes: usize) {
+        (&*counter()).dismiss(bytes);
+    }
+
+    fn resize(self, block: NonNull<u8>, old: usize, new: usize) {
+        (&*counter()).resize(block, old, new);
+    }
+}
 
 impl<S: Subject> Subject for Slim<S> {
     type Handle<'a>
-        = Handle<S::Handle<'a>>
+        = Counted<S::Handle<'a>, InStatic>
     where
         Self: 'a;
 
@@ -55,7 +68,7 @@ impl<S: Subject> Subject for Slim<S> {
     }
 
     fn handle(&self) -> Self::Handle<'_> {
-        Handle(self.0.handle())
+        Counted { handle: self.0.handle(), count: InStatic }
     }
 
     fn owns(&self, block: NonNull<u8>) -> bool {
@@ -70,58 +83,6 @@ impl<S: Bulk> Bulk for Slim<S> {
     }
 }
 
-// SAFETY: every call is the subject's, arguments and answer unchanged; copies of the handle are copies of the subject's.
-unsafe impl<H: Allocator> Allocator for Handle<H> {
-    fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.0.allocate(layout)?;
-        counter().admit(block.cast(), layout.size());
-        Ok(block)
-    }
-
-    fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let block = self.0.allocate_zeroed(layout)?;
-        counter().admit(block.cast(), layout.size());
-        Ok(block)
-    }
-
-    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        counter().dismiss(layout.size());
-        // SAFETY: the block is alive and came from the subject with this layout (the caller's promises).
-        unsafe { self.0.deallocate(block, layout) };
-    }
-
-    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are those of `grow`, passed on unchanged.
-        let grown = unsafe { self.0.grow(block, old, new) }?;
-        counter().resize(grown.cast(), old.size(), new.size());
-        Ok(grown)
-    }
-
-    unsafe fn grow_zeroed(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are those of `grow_zeroed`, passed on unchanged.
-        let grown = unsafe { self.0.grow_zeroed(block, old, new) }?;
-        counter().resize(grown.cast(), old.size(), new.size());
-        Ok(grown)
-    }
-
-    unsafe fn shrink(
-        &self,
-        block: NonNull<u8>,
-        old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller's promises are those of `shrink`, passed on unchanged.
-        let shrunk = unsafe { self.0.shrink(block, old, new) }?;
-        counter().resize(shrunk.cast(), old.size(), new.size());
-        Ok(shrunk)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +91,6 @@ mod tests {
     #[test]
     fn a_handle_is_as_large_as_the_subjects() {
         type Global = <Slim<GlobalSubject> as Subject>::Handle<'static>;
-        assert_eq!((size_of::<Global>(), size_of::<Handle<&u64>>()), (0, size_of::<&u64>()));
+        assert_eq!((size_of::<Global>(), size_of::<Counted<&u64, InStatic>>()), (0, size_of::<&u64>()));
     }
 }
