@@ -104,7 +104,7 @@ fn the_executables_and_the_list_agree_on_every_pair() {
             let id = Value::from(description.allocator.id.as_str());
             (id.to_string(), format!("{workload}/{}", case.params))
         };
-        for case in &description.cells {
+        for (case, _) in &description.cells {
             assert_eq!(listed.get(&key(case)), Some(&true), "{case}");
         }
         for (case, _) in &description.absent {
@@ -117,7 +117,7 @@ fn the_executables_and_the_list_agree_on_every_pair() {
 fn every_executable_proves_who_serves_it_and_finds_its_content_right() {
     for executable in &built().executables {
         let id = &executable.description.allocator.id;
-        let case = executable.description.cells.first().expect("every allocator has a cell").to_string();
+        let case = executable.description.cells.first().expect("every allocator has a cell").0.to_string();
         let home = tempfile::tempdir().unwrap();
         let outcome = home.path().join("outcome.json");
         let output = Command::new(&executable.path)
@@ -160,7 +160,7 @@ fn instructions_of_a_cell_are_the_same_twice() {
     for (index, executable) in executables.iter().enumerate() {
         // One of the cells with most of an allocator's parts in it, where it has it.
         let cells = &executable.description.cells;
-        let case = cells.iter().find(|case| case.workload == "strings").unwrap_or(&cells[0]);
+        let (case, _) = cells.iter().find(|(case, _)| case.workload == "strings").unwrap_or(&cells[0]);
         let cell = CellName {
             case: case.clone(),
             allocator: executable.description.allocator.id.clone(),
@@ -193,7 +193,8 @@ fn what_is_retained_falls_when_an_allocator_is_asked_to_give_back() {
         if !["system", "jemalloc", "mimalloc", "slab"].contains(&id) {
             continue;
         }
-        let case = executable.description.cells.iter().find(|case| case.workload == "sawtooth").unwrap();
+        let mut cells = executable.description.cells.iter();
+        let (case, _) = cells.find(|(case, _)| case.workload == "sawtooth").unwrap();
         let cell = CellName { case: case.clone(), allocator: id.to_owned(), twin: false };
         let runner = Runner { executable: index, twin: false };
         let found = match processes.measure(&cell, runner, Probe::Memory).unwrap() {

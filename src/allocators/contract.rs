@@ -114,6 +114,14 @@ pub trait Subject: Sized {
     /// [`AllocError`] when the memory cannot be had.
     fn for_demand(demand: &Demand) -> Result<Self, AllocError>;
 
+    /// One more, for a program that has several. A wrapper hands on what it has been told.
+    ///
+    /// # Errors
+    /// [`AllocError`] when the memory cannot be had.
+    fn sibling(&self, demand: &Demand) -> Result<Self, AllocError> {
+        Self::for_demand(demand)
+    }
+
     /// A handle to it.
     fn handle(&self) -> Self::Handle<'_>;
 

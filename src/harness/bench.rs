@@ -154,7 +154,11 @@ impl Bench {
             protocol: protocol::VERSION,
             allocator: Allocator::new(self.facts, self.contract.class, library),
             workloads: protocol::workloads(&cases),
-            cells: bound.cells.iter().map(|cell| CaseName::from(&cell.case)).collect(),
+            cells: bound
+                .cells
+                .iter()
+                .map(|cell| (CaseName::from(&cell.case), cell.case.probes.to_vec()))
+                .collect(),
             absent: bound.absent.iter().map(|(case, why)| (CaseName::from(case), why.clone())).collect(),
         };
         println!("{}", serde_json::to_string(&description).expect("texts and numbers are JSON"));
@@ -238,7 +242,7 @@ impl Bench {
         let proof = matches!(self.proof, Proof::Ownership).then_some(self.proof);
         let mut criterion = criterion();
         let mut faults = 0;
-        let timed = |cell: &&BoundCell| cell.case.workload.probes.contains(&Probe::Time);
+        let timed = |cell: &&BoundCell| cell.case.probes.contains(&Probe::Time);
         for cell in bound.cells.iter().filter(timed) {
             if let Err(fault) = self.measure(&mut criterion, cell, seed, proof) {
                 eprintln!("{} on {}: {fault}", CaseName::from(&cell.case), self.facts.id);

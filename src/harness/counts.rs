@@ -102,6 +102,9 @@ pub fn of_last_pass(usable: Option<Usable>, open: impl FnOnce(Drive<'_>)) -> Fin
             }
         });
     });
+    if !slim::live_is_known() {
+        found.metrics.remove(&Metric::PeakLive);
+    }
     found
 }
 

@@ -4,6 +4,7 @@ use crate::allocators::contract::{Class, Contract};
 use crate::allocators::list::{self, Row};
 use crate::workloads::litter::HeapState;
 use crate::workloads::params::Params;
+use crate::workloads::probe::Probe;
 use crate::workloads::shape::{Facts, Family, ManyThreads, Needs, OneThread, Scope, Shape};
 use crate::workloads::{self, Visitor};
 
@@ -16,6 +17,8 @@ pub struct Case {
     pub params: Params,
     /// What it needs from a contract.
     pub needs: Needs,
+    /// What is measured of it.
+    pub probes: &'static [Probe],
     /// What it finds when it begins.
     pub heap_state: HeapState,
 }
@@ -27,6 +30,7 @@ impl Case {
             workload: const { &W::FACTS },
             params: shape.params(),
             needs: shape.needs(),
+            probes: shape.probes(),
             heap_state: shape.heap_state(),
         }
     }
@@ -48,6 +52,11 @@ pub fn fits(contract: &Contract, case: &Case) -> Result<(), String> {
                     together"
                 .to_owned(),
         );
+    }
+    if needs.global && contract.class != Class::General {
+        return Err("the workload uses code that allocates from the process's global allocator, and this one is handed \
+                    to those who use it"
+            .to_owned());
     }
     if needs.threads && !contract.threads {
         return Err("the workload uses several threads, and this allocator belongs to one".to_owned());
@@ -79,6 +88,7 @@ pub fn needs_in_words(needs: &[Needs]) -> Vec<String> {
         said(|needs| needs.mixed_sizes, "blocks of many sizes"),
         said(|needs| needs.frees, "blocks freed one at a time, and their memory used again"),
         said(|needs| needs.threads, "use from several threads, and freeing on another one"),
+        said(|needs| needs.global, "to be the process's global allocator"),
     ]
     .into_iter()
     .flatten()

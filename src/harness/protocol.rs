@@ -39,7 +39,7 @@ pub const OUTCOME: &str = "ALLOCMARK_OUTCOME";
 pub const PROBE: &str = "ALLOCMARK_PROBE";
 
 /// Rises when the meaning of anything here changes.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// An allocator's bench executable, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ pub struct Description {
     pub allocator: Allocator,
     /// The workloads it knows, in the order in which to show them.
     pub workloads: Vec<Workload>,
-    /// The cases it can run.
-    pub cells: Vec<CaseName>,
+    /// The cases it can run, and what is measured of each.
+    pub cells: Vec<(CaseName, Vec<Probe>)>,
     /// The cases it cannot, with the reason.
     pub absent: Vec<(CaseName, String)>,
 }
@@ -96,8 +96,6 @@ pub struct Workload {
     pub operation: String,
     /// What the latency probe times as one step; empty if it does not run.
     pub step: String,
-    /// What can be measured of it.
-    pub probes: Vec<Probe>,
     /// What it needs, in words.
     pub needs: Vec<String>,
     /// Name, title and axis of each parameter.
@@ -218,7 +216,6 @@ pub fn workloads(cases: &[Case]) -> Vec<Workload> {
             why: facts.why.to_owned(),
             operation: facts.operation.to_owned(),
             step: facts.step.to_owned(),
-            probes: facts.probes.to_vec(),
             needs: matrix::needs_in_words(&needs),
             parameters: facts.parameters.iter().map(parameter).collect(),
         });

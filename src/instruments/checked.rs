@@ -10,7 +10,7 @@
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
@@ -20,13 +20,18 @@ use crate::allocators::contract::{Bulk, Demand, Subject};
 #[derive(Debug)]
 pub struct Checked<S> {
     subject: S,
-    ledger: Mutex<Ledger>,
+    /// Shared with its siblings: no two of them may hand out the same bytes.
+    ledger: Arc<Mutex<Ledger>>,
+    /// Which of the siblings it is.
+    number: usize,
 }
 
 #[derive(Debug, Default)]
 struct Ledger {
-    /// Address of each live block → its layout. Blocks of no bytes are not in it.
-    live: BTreeMap<usize, Layout>,
+    /// Address of each live block → its layout, and which of the siblings handed it out. Blocks of no bytes are not in it.
+    live: BTreeMap<usize, (Layout, usize)>,
+    /// How many there are beside the first.
+    siblings: usize,
     /// The first fault.
     fault: Option<String>,
 }
@@ -34,7 +39,7 @@ struct Ledger {
 impl<S: Subject> Checked<S> {
     /// Watches `subject`, of which no block may be alive.
     pub fn new(subject: S) -> Self {
-        Self { subject, ledger: Mutex::default() }
+        Self { subject, ledger: Arc::default(), number: 0 }
     }
 
     /// The first fault that was found.
@@ -70,7 +75,7 @@ impl<S: Subject> Checked<S> {
         } else if !self.subject.owns(block.cast()) {
             Some(format!("a block at {address:#x} is not in the allocator's own memory"))
         } else {
-            ledger.live.insert(address, layout);
+            ledger.live.insert(address, (layout, self.number));
             return Ok(block);
         };
         ledger.report(fault);
@@ -86,8 +91,14 @@ impl<S: Subject> Checked<S> {
         let address = block.as_ptr().addr();
         let mut ledger = self.ledger();
         match ledger.live.remove(&address) {
-            Some(known) if known == layout => true,
-            Some(known) => {
+            Some(known) if known == (layout, self.number) => true,
+            Some((_, other)) if other != self.number => {
+                ledger.report(Some(format!(
+                    "a block at {address:#x} was freed through another allocator than its own"
+                )));
+                false
+            }
+            Some((known, _)) => {
                 ledger.report(Some(format!("a block taken with {known:?} was freed with {layout:?}")));
                 false
             }
@@ -118,7 +129,7 @@ impl<S: Subject> Checked<S> {
         }
         let Ok(moved) = resize() else {
             if old.size() > 0 {
-                self.ledger().live.insert(block.as_ptr().addr(), old);
+                self.ledger().live.insert(block.as_ptr().addr(), (old, self.number));
             }
             return Err(AllocError);
         };
@@ -161,9 +172,9 @@ unsafe fn soil(block: NonNull<u8>, from: usize, to: usize) {
 impl Ledger {
     fn overlapping(&self, address: usize, size: usize) -> Option<(usize, Layout)> {
         let below =
-            self.live.range(..address).next_back().filter(|(at, theirs)| *at + theirs.size() > address);
+            self.live.range(..address).next_back().filter(|(at, (theirs, _))| *at + theirs.size() > address);
         let above = self.live.range(address..).next().filter(|(at, _)| **at < address + size);
-        below.or(above).map(|(at, theirs)| (*at, *theirs))
+        below.or(above).map(|(at, (theirs, _))| (*at, *theirs))
     }
 
     fn report(&mut self, fault: Option<String>) {
@@ -190,6 +201,13 @@ impl<S: Subject> Subject for Checked<S> {
         S::for_demand(demand).map(Self::new)
     }
 
+    fn sibling(&self, demand: &Demand) -> Result<Self, AllocError> {
+        let subject = self.subject.sibling(demand)?;
+        let mut ledger = self.ledger();
+        ledger.siblings += 1;
+        Ok(Self { subject, ledger: Arc::clone(&self.ledger), number: ledger.siblings })
+    }
+
     fn handle(&self) -> &Self {
         self
     }
@@ -201,7 +219,8 @@ impl<S: Subject> Subject for Checked<S> {
 
 impl<S: Bulk> Bulk for Checked<S> {
     fn reset(&mut self) {
-        self.ledger().live.clear();
+        let number = self.number;
+        self.ledger().live.retain(|_, (_, owner)| *owner != number);
         self.subject.reset();
     }
 }

@@ -44,7 +44,7 @@ pub fn record(
     let mut absent: Vec<Absent> = Vec::new();
     for index in (0..descriptions.len()).filter(shown) {
         let description = descriptions[index];
-        for case in cases.iter().filter(|case| !description.cells.contains(&case.name)) {
+        for case in cases.iter().filter(|case| description.cells.iter().all(|(name, _)| *name != case.name)) {
             let stated = description.absent.iter().find(|(name, _)| *name == case.name);
             let reason = match stated {
                 Some((_, reason)) => reason.clone(),

@@ -49,6 +49,11 @@ impl Shape for Churn {
               In a littered heap the set lives between blocks that stay: on twice as many pages, none of which ever \
               becomes empty. While it fits the caches that is hardly seen; beyond them it costs translations of \
               addresses, and whoever looks for a page with room has more of them to look at.",
+        effect: "A large live set takes longer than a small one on every allocator, for the freed block is out of the \
+              caches; mixed sizes take longer than one size; a littered heap longer than a clean one where the set is \
+              larger than the caches.",
+        origin: "The steady replacement that alloc-test, glibc's `bench-malloc-thread` and larson have in common, on one \
+              thread, with the live set and the sizes as axes. None of them varies the two apart.",
         operation: "free + alloc",
         step: "free + alloc",
         probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
@@ -86,7 +91,7 @@ impl Shape for Churn {
     }
 
     fn needs(&self) -> Needs {
-        Needs { mixed_sizes: self.sizes.one().is_none(), frees: true, threads: false }
+        Needs { mixed_sizes: self.sizes.one().is_none(), frees: true, threads: false, global: false }
     }
 
     fn heap_state(&self) -> HeapState {

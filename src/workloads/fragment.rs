@@ -37,6 +37,10 @@ impl Shape for Fragment {
               the new sizes and can give back only pages whose last block has gone; one that joins neighbouring holes \
               and splits them anew reuses more, and pays in headers. Blow-up is peak resident memory over peak live \
               bytes: 1 is out of reach, 1.5 means that no hole was used again.",
+        effect: "Blow-up between 1 and 2: low for whoever reuses the holes for other sizes, high for whoever keeps a page \
+              for the size that it was made for.",
+        origin: "Shapes of Johnstone and Wilson's \"The Memory Fragmentation Problem: Solved?\" (1998), reduced to one \
+              change of the size mix.",
         operation: "alloc or free",
         step: "",
         probes: &[Probe::Memory],
@@ -52,7 +56,7 @@ impl Shape for Fragment {
     }
 
     fn needs(&self) -> Needs {
-        Needs { mixed_sizes: true, frees: true, threads: false }
+        Needs { mixed_sizes: true, frees: true, threads: false, global: false }
     }
 
     /// How many blocks it takes to the peak depends on the sizes drawn.

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use allocator_api2::alloc::Allocator;
 
-use crate::allocators::contract::{Bulk, Subject};
+use crate::allocators::contract::{Bulk, Demand, Subject};
 
 /// What a workload runs on. How blocks come back is a constant, so each form compiles to its own loop.
 pub trait Heap {
@@ -23,6 +23,10 @@ pub trait Heap {
 
     /// Releases everything, where that is how this heap releases; otherwise does nothing.
     fn reset(&mut self);
+
+    /// One more of its kind, for a program that gives each phase an allocator of its own. Of a global allocator it is the
+    /// same one again.
+    fn sibling(&self, demand: &Demand) -> Self;
 }
 
 /// A subject whose blocks are freed one at a time.
@@ -48,6 +52,10 @@ impl<S: Subject> Heap for Individually<S> {
 
     #[inline(always)]
     fn reset(&mut self) {}
+
+    fn sibling(&self, demand: &Demand) -> Self {
+        Self(sibling(&self.0, demand))
+    }
 }
 
 impl<S: Bulk> Heap for Together<S> {
@@ -66,6 +74,17 @@ impl<S: Bulk> Heap for Together<S> {
     #[inline(always)]
     fn reset(&mut self) {
         self.0.reset();
+    }
+
+    fn sibling(&self, demand: &Demand) -> Self {
+        Self(sibling(&self.0, demand))
+    }
+}
+
+fn sibling<S: Subject>(subject: &S, demand: &Demand) -> S {
+    match subject.sibling(demand) {
+        Ok(sibling) => sibling,
+        Err(_) => refused(Layout::array::<u8>(demand.pass_bytes).unwrap_or(Layout::new::<u8>())),
     }
 }
 

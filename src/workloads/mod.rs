@@ -16,11 +16,13 @@
 //! | [`sizes`] | distributions of block sizes |
 //! | [`program`] | takes and frees drawn beforehand, with moments to look at memory |
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
+//! | [`birth`] | threads that are born and die inside the clock |
 //! | [`text`] | a small text type over any allocator |
 //!
 //! To add a workload, write its file and add one row to [`each`].
 
 pub mod batch;
+pub mod birth;
 pub mod bulk;
 pub mod churn;
 pub mod fixed_size;

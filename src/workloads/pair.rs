@@ -54,6 +54,11 @@ impl Shape for Pair {
               An allocator that gives an emptied page back at once, or that leaves its fast path above some size, \
               shows it here as a jump in the curve over sizes. Large blocks are touched once a page, so above 64 KiB \
               page faults after returning memory to the system become visible.",
+        effect: "Every allocator with a cache of freed blocks serves small sizes from its first entry, so the curve is \
+              flat until the cache's largest size and has a step there; above the size from which blocks are mapped one \
+              by one the curve rises by the price of a system call and of touching fresh pages.",
+        origin: "allocbench's `loop` (free of a fresh allocation, a million times, untouched), tcmalloc's and glibc's \
+              single-pair loops. Here the block is touched, and sizes go to 1 MiB.",
         operation: "alloc + free",
         step: "alloc + free",
         probes: &[Probe::Time, Probe::Latency, Probe::Instructions],
@@ -73,7 +78,7 @@ impl Shape for Pair {
     }
 
     fn needs(&self) -> Needs {
-        Needs { mixed_sizes: false, frees: true, threads: false }
+        Needs { mixed_sizes: false, frees: true, threads: false, global: false }
     }
 
     fn demand(&self) -> Demand {

@@ -18,6 +18,8 @@ pub enum Family {
     Threads,
     /// Ordinary Rust code.
     Applications,
+    /// Lifetimes of a known order, written to a typed interface: who is no `Allocator` can serve them.
+    Typed,
     /// Fixed work whose resident memory is what counts.
     Memory,
 }
@@ -29,6 +31,7 @@ impl Family {
             Self::Basic => "basic",
             Self::Threads => "threads",
             Self::Applications => "applications",
+            Self::Typed => "typed",
             Self::Memory => "memory",
         }
     }
@@ -81,6 +84,16 @@ impl Scope {
     pub fn pick<T>(&self, quick: Vec<T>, standard: Vec<T>) -> Vec<T> {
         if self.profile <= Profile::Quick { quick } else { standard }
     }
+
+    /// Numbers of threads of a scaling curve that begins at `least`: 1, 2, as many as there are CPUs, and twice as many,
+    /// which is where threads take turns.
+    pub fn threads(&self, least: usize) -> Vec<usize> {
+        let mut threads = vec![1, 2, self.cpus, 2 * self.cpus];
+        threads.retain(|&threads| threads >= least);
+        threads.sort_unstable();
+        threads.dedup();
+        threads
+    }
 }
 
 /// Everything about a workload that does not depend on its parameters. One constant in each workload's file.
@@ -94,11 +107,16 @@ pub struct Facts {
     pub family: Family,
     /// Why it is measured: the introduction of its page. Paragraphs are separated by a blank line.
     pub why: &'static str,
+    /// What should be seen if the workload does what it claims: which allocators or cases differ, and why. Recorded runs are
+    /// held against it.
+    pub effect: &'static str,
+    /// Which public benchmark it descends from and how it differs; a shape of our own says so.
+    pub origin: &'static str,
     /// What one operation is.
     pub operation: &'static str,
     /// What the latency probe times as one step; empty if it does not run. See [`Mode::step`].
     pub step: &'static str,
-    /// What is measured of it.
+    /// What is measured of it. A case may leave some out: see [`Shape::probes`].
     pub probes: &'static [Probe],
     /// Its parameters, in the order in which a case names them.
     pub parameters: &'static [Parameter],
@@ -124,6 +142,8 @@ pub struct Needs {
     pub frees: bool,
     /// Use from several threads, and freeing on another thread.
     pub threads: bool,
+    /// The process's global allocator: it uses code that takes no allocator as a parameter.
+    pub global: bool,
 }
 
 /// A case of a workload: its parameters as a type.
@@ -139,6 +159,11 @@ pub trait Shape: Sized + 'static {
 
     /// What it needs from an allocator's contract.
     fn needs(&self) -> Needs;
+
+    /// What is measured of this case, of what is measured of the workload.
+    fn probes(&self) -> &'static [Probe] {
+        Self::FACTS.probes
+    }
 
     /// The state of the heap that it begins on.
     fn heap_state(&self) -> HeapState {

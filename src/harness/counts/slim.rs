@@ -5,6 +5,7 @@
 //! allocator is asked for 24. So here the counts lie in a static, and a handle is the subject's and nothing else.
 
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use allocator_api2::alloc::AllocError;
@@ -18,6 +19,12 @@ static COUNTER: RwLock<Counting<()>> = RwLock::new(Counting::new(()));
 /// Held by whoever runs a slim subject: the counts are one process's.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+/// Some subject of the run has a sibling.
+static SIBLINGS: AtomicBool = AtomicBool::new(false);
+
+/// One of several siblings released everything that it had, and how much that was is not known: the counts are of all.
+static LIVE_UNKNOWN: AtomicBool = AtomicBool::new(false);
+
 fn counter() -> RwLockReadGuard<'static, Counting<()>> {
     COUNTER.read().unwrap_or_else(PoisonError::into_inner)
 }
@@ -26,6 +33,9 @@ fn counter() -> RwLockReadGuard<'static, Counting<()>> {
 /// lives.
 pub(super) fn begin(usable: Option<Usable>) -> MutexGuard<'static, ()> {
     let guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // Relaxed, here and below: the threads of a run are made and joined between here and the look at the flag.
+    SIBLINGS.store(false, Ordering::Relaxed);
+    LIVE_UNKNOWN.store(false, Ordering::Relaxed);
     *COUNTER.write().unwrap_or_else(PoisonError::into_inner) = Counting::with((), Tally::new(), usable);
     guard
 }
@@ -33,6 +43,11 @@ pub(super) fn begin(usable: Option<Usable>) -> MutexGuard<'static, ()> {
 /// Looks at the counts of the run.
 pub(super) fn tallied<R>(look: impl FnOnce(&Tally) -> R) -> R {
     look(counter().tally())
+}
+
+/// Whether the tally's live bytes are those of the run.
+pub(super) fn live_is_known() -> bool {
+    !LIVE_UNKNOWN.load(Ordering::Relaxed)
 }
 
 /// The subject.
@@ -67,6 +82,11 @@ impl<S: Subject> Subject for Slim<S> {
         S::for_demand(demand).map(Self)
     }
 
+    fn sibling(&self, demand: &Demand) -> Result<Self, AllocError> {
+        SIBLINGS.store(true, Ordering::Relaxed);
+        self.0.sibling(demand).map(Self)
+    }
+
     fn handle(&self) -> Self::Handle<'_> {
         Counted { handle: self.0.handle(), count: InStatic }
     }
@@ -78,6 +98,9 @@ impl<S: Subject> Subject for Slim<S> {
 
 impl<S: Bulk> Bulk for Slim<S> {
     fn reset(&mut self) {
+        if SIBLINGS.load(Ordering::Relaxed) {
+            LIVE_UNKNOWN.store(true, Ordering::Relaxed);
+        }
         tallied(Tally::release_all);
         self.0.reset();
     }

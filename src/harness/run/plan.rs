@@ -98,14 +98,14 @@ impl Filter {
 /// The first general allocator of each case (of cases without one, the first that is no control) is measured twice, as if
 /// it were two: what differs between the two is what the machine does to the same code.
 ///
-/// A workload of which no probe that was asked for measures anything is left out.
+/// A case of which no probe that was asked for measures anything is left out.
 pub fn cases(executables: &[Executable], filter: &Filter, wanted: &Effort) -> Vec<PlannedCase> {
     let mut cases: Vec<PlannedCase> = Vec::new();
     for (index, executable) in executables.iter().enumerate() {
         if !filter.allocator.is_match(&executable.description.allocator.id) {
             continue;
         }
-        for name in &executable.description.cells {
+        for (name, probes) in &executable.description.cells {
             if !filter.workload.is_match(&name.to_string()) {
                 continue;
             }
@@ -113,9 +113,7 @@ pub fn cases(executables: &[Executable], filter: &Filter, wanted: &Effort) -> Ve
                 case.runners.push(Runner::of(index));
                 continue;
             }
-            let workloads = &executable.description.workloads;
-            let known = workloads.iter().find(|workload| workload.id == name.workload);
-            let mut probes = known.map_or_else(Vec::new, |workload| workload.probes.clone());
+            let mut probes = probes.clone();
             probes.retain(|probe| wanted.rounds.contains_key(probe));
             if !probes.is_empty() {
                 cases.push(PlannedCase { name: name.clone(), runners: vec![Runner::of(index)], probes });

@@ -49,7 +49,9 @@ fn one(executable: &str, description: &Description) -> Result<(), RunError> {
         }
     }
     let mut seen = BTreeSet::new();
-    for case in description.cells.iter().chain(description.absent.iter().map(|(case, _)| case)) {
+    for case in
+        description.cells.iter().map(|(case, _)| case).chain(description.absent.iter().map(|(case, _)| case))
+    {
         let params = case.params.to_string();
         if !fits_a_path(&params) {
             return wrong(format!("the parameters {params:?} of {}", case.workload), FITTING);
@@ -102,7 +104,6 @@ mod tests {
             why: why.to_owned(),
             operation: String::new(),
             step: String::new(),
-            probes: Vec::new(),
             needs: Vec::new(),
             parameters: Vec::new(),
         };
@@ -110,7 +111,7 @@ mod tests {
             protocol: VERSION,
             allocator,
             workloads: vec![workload],
-            cells: vec![CaseName { workload: "work".to_owned(), params: Params::default() }],
+            cells: vec![(CaseName { workload: "work".to_owned(), params: Params::default() }, Vec::new())],
             absent: Vec::new(),
         };
         let path = PathBuf::from(format!("/home/somebody/target/{id}-0123"));
@@ -143,14 +144,14 @@ mod tests {
             assert!(all(&[executable(id, "why")]).is_err(), "{id:?}");
         }
         let mut named = executable("slab", "why");
-        named.description.cells[0].params = Params::default().with("size", "1/2");
+        named.description.cells[0].0.params = Params::default().with("size", "1/2");
         assert!(said(&[named]).contains(r#"the parameters "size=1/2" of work"#));
     }
 
     #[test]
     fn a_case_stands_once_and_its_workload_is_described() {
         let mut twice = executable("slab", "why");
-        twice.description.absent.push((twice.description.cells[0].clone(), "no".to_owned()));
+        twice.description.absent.push((twice.description.cells[0].0.clone(), "no".to_owned()));
         assert!(said(&[twice]).contains("the case work twice"));
         let mut unknown = executable("slab", "why");
         unknown.description.workloads.clear();

@@ -74,7 +74,7 @@ fn executable(id: &str) -> Executable {
         protocol: protocol::VERSION,
         allocator,
         workloads: Vec::new(),
-        cells: ["one", "two"].map(case).to_vec(),
+        cells: ["one", "two"].map(|name| (case(name), Vec::new())).to_vec(),
         absent: Vec::new(),
     };
     Executable { path: PathBuf::new(), description, hash: String::new() }
