@@ -4,28 +4,43 @@ use std::ffi::CStr;
 use std::process::ExitCode;
 use std::ptr::{self, NonNull};
 
+use allocmark::allocators::contract::Facts;
 use allocmark::allocators::jemalloc::FACTS;
-use allocmark::harness::bench;
-use tikv_jemalloc_ctl::{config, epoch, stats, version};
+use allocmark::harness::bench::{self, Bench};
+use tikv_jemalloc_ctl::{config, epoch, raw, stats, version};
 
 #[global_allocator]
 static GLOBAL: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    bench::general(&FACTS, &GLOBAL)
+    bench(&FACTS).main()
+}
+
+/// This allocator, under the facts of one of its configurations.
+pub(crate) fn bench(facts: &'static Facts) -> Bench {
+    bench::general(facts, &GLOBAL)
         .library(library)
         .asking(owns)
         .purging(purge)
         .reporting(statistics)
         .usable(usable)
-        .main()
 }
 
 /// What the C library says of itself.
 fn library() -> String {
     let number = version::read().unwrap_or("of unknown version").trim_end_matches('\0');
     let options = config::malloc_conf::read().unwrap_or("unknown").trim_end_matches('\0');
-    format!("jemalloc {number}, built-in options: {}", if options.is_empty() { "none" } else { options })
+    let options = if options.is_empty() { "none" } else { options };
+    // What it runs with, whoever said so.
+    // SAFETY: both names end in 0, and their values have these types (jemalloc's manual, `opt.*`).
+    let (background, decay_ms) = unsafe {
+        (raw::read::<bool>(b"opt.background_thread\0"), raw::read::<isize>(b"opt.dirty_decay_ms\0"))
+    };
+    let background = background.map_or("unknown", |on| if on { "on" } else { "off" });
+    let decay_ms = decay_ms.map_or("unknown".to_owned(), |ms| ms.to_string());
+    format!(
+        "jemalloc {number}, built-in options: {options}; background threads {background}, decay after {decay_ms} ms"
+    )
 }
 
 /// Whether jemalloc knows a block: it names the arena of one that is its own, and refuses any other.

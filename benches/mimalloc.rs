@@ -3,27 +3,38 @@
 use std::process::ExitCode;
 use std::ptr::{self, NonNull};
 
+use allocmark::allocators::contract::Facts;
 use allocmark::allocators::mimalloc::FACTS;
-use allocmark::harness::bench;
+use allocmark::harness::bench::{self, Bench};
 
 #[global_allocator]
 static GLOBAL: mimalloc_crate::MiMalloc = mimalloc_crate::MiMalloc;
 
 fn main() -> ExitCode {
-    bench::general(&FACTS, &GLOBAL)
+    bench(&FACTS).main()
+}
+
+/// This allocator, under the facts of one of its configurations.
+pub(crate) fn bench(facts: &'static Facts) -> Bench {
+    bench::general(facts, &GLOBAL)
         .library(library)
         .asking(owns)
         .purging(purge)
         .reporting(statistics)
         .usable(usable)
-        .main()
 }
+
+/// `mi_option_purge_delay` of mimalloc.h, which the binding does not name.
+pub(crate) const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
 
 /// What the C library says of itself: one number, two digits for each part after the first.
 fn library() -> String {
     // SAFETY: the function reads a constant and has no preconditions.
     let version = unsafe { libmimalloc_sys::mi_version() };
-    format!("mimalloc {}.{}.{}", version / 10_000, version / 100 % 100, version % 100)
+    // SAFETY: as above.
+    let delay_ms = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
+    let (major, minor, patch) = (version / 10_000, version / 100 % 100, version % 100);
+    format!("mimalloc {major}.{minor}.{patch}, purges after {delay_ms} ms")
 }
 
 /// Whether mimalloc knows a block.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use allocmark::allocators::contract::Facts;
 use allocmark::allocators::system::FACTS;
 use allocmark::harness::bench::{self, Bench};
 
@@ -9,7 +10,12 @@ use allocmark::harness::bench::{self, Bench};
 static GLOBAL: std::alloc::System = std::alloc::System;
 
 fn main() -> ExitCode {
-    asked(bench::general(&FACTS, &GLOBAL)).main()
+    bench(&FACTS).main()
+}
+
+/// This allocator, under the facts of one of its configurations.
+pub(crate) fn bench(facts: &'static Facts) -> Bench {
+    asked(bench::general(facts, &GLOBAL))
 }
 
 /// Other platforms' malloc is not asked: each has another way, or none.

@@ -23,6 +23,7 @@ use super::contract::Facts;
 pub const FACTS: Facts = Facts {
     id: "bump",
     ours: false,
+    configuration_of: None,
     title: "bumpalo",
     description: "A bump allocator: a finger moves downwards through a chunk, and a new chunk, twice as large, is taken \
                   when the old one is full. Nothing is freed one at a time except the newest block; a reset keeps the \

@@ -40,6 +40,8 @@ pub struct Facts {
     pub id: &'static str,
     /// Whether the authors of this suite wrote it. The site says so, for they measure it too.
     pub ours: bool,
+    /// The row that this is another configuration of. Such rows are measured from the profile `standard` on.
+    pub configuration_of: Option<&'static str>,
     /// The name its users know it by.
     pub title: &'static str,
     /// What it is and how it works, in two or three sentences.

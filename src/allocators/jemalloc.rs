@@ -6,6 +6,7 @@ use super::contract::Facts;
 pub const FACTS: Facts = Facts {
     id: "jemalloc",
     ours: false,
+    configuration_of: None,
     title: "jemalloc",
     description: "Every thread has a cache of recently freed blocks for each size class, in front of several arenas \
                   over which the threads are spread. Blocks of one class lie together in a slab with a bitmap beside \

@@ -70,8 +70,20 @@ pub fn all() -> Vec<Row> {
     vec![
         Row::control::<Null>(),
         Row::general(&super::system::FACTS),
+        Row::general(&super::system_one_arena::FACTS),
         Row::general_if(cfg!(feature = "jemalloc"), &super::jemalloc::FACTS, "feature `jemalloc` is off"),
+        Row::general_if(cfg!(feature = "jemalloc"), &super::jemalloc_bg::FACTS, "feature `jemalloc` is off"),
+        Row::general_if(
+            cfg!(feature = "jemalloc"),
+            &super::jemalloc_eager::FACTS,
+            "feature `jemalloc` is off",
+        ),
         Row::general_if(cfg!(feature = "mimalloc"), &super::mimalloc::FACTS, "feature `mimalloc` is off"),
+        Row::general_if(
+            cfg!(feature = "mimalloc"),
+            &super::mimalloc_eager::FACTS,
+            "feature `mimalloc` is off",
+        ),
         Row::general_if(cfg!(feature = "snmalloc"), &super::snmalloc::FACTS, "feature `snmalloc` is off"),
         Row::general_if(cfg!(feature = "rpmalloc"), &super::rpmalloc::FACTS, "feature `rpmalloc` is off"),
         Row::general_if(cfg!(feature = "tcmalloc"), &super::tcmalloc::FACTS, "feature `tcmalloc` is off"),
@@ -128,6 +140,17 @@ mod tests {
                 Class::FixedSize => assert!(contract.frees && !contract.mixed_sizes, "{}", facts.id),
                 Class::Bulk | Class::Control => assert!(!contract.frees, "{}", facts.id),
             }
+        }
+    }
+
+    #[test]
+    fn a_configuration_follows_the_row_that_it_is_one_of() {
+        let rows = all();
+        for (index, row) in rows.iter().enumerate() {
+            let Some(base) = row.facts.configuration_of else { continue };
+            let before = rows[..index].iter().rev().find(|row| row.facts.configuration_of.is_none());
+            assert_eq!(before.map(|row| row.facts.id), Some(base), "{}", row.facts.id);
+            assert_ne!(before.map(|row| row.facts.configuration), Some(row.facts.configuration));
         }
     }
 

@@ -6,6 +6,7 @@ use super::contract::Facts;
 pub const FACTS: Facts = Facts {
     id: "mimalloc",
     ours: false,
+    configuration_of: None,
     title: "mimalloc",
     description: "Each thread owns pages of blocks of one size class, with a free list in every page, so that \
                   neighbours in time become neighbours in memory. What another thread frees goes onto a second, atomic \

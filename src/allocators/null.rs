@@ -49,6 +49,7 @@ use super::pages;
 pub const FACTS: Facts = Facts {
     id: "null",
     ours: true,
+    configuration_of: None,
     title: "Null",
     description: "The control: it moves an offset through memory that was touched beforehand and frees nothing. What \
                   it takes is what the harness takes; it is shown and never ranked.",

@@ -6,6 +6,7 @@ use super::contract::Facts;
 pub const FACTS: Facts = Facts {
     id: "rpmalloc",
     ours: false,
+    configuration_of: None,
     title: "rpmalloc",
     description: "Each thread has a heap of 64 KiB spans, one size class in each (steps of 16 bytes up to 1 KiB, of 512 \
                   bytes up to 32 KiB). Blocks freed by other threads are put on an atomic list of their span; empty \

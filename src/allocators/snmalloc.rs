@@ -6,6 +6,7 @@ use super::contract::Facts;
 pub const FACTS: Facts = Facts {
     id: "snmalloc",
     ours: false,
+    configuration_of: None,
     title: "snmalloc",
     description: "Each thread allocates from slabs of its own without synchronising. A block that another thread frees \
                   travels back to its owner as a message: frees are batched by owner and posted to a lock-free queue, \

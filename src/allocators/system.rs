@@ -6,6 +6,7 @@ use super::contract::Facts;
 pub const FACTS: Facts = Facts {
     id: "system",
     ours: false,
+    configuration_of: None,
     title: "System",
     description: "The malloc of the platform's C library, through std::alloc::System: what a Rust program uses unless \
                   it names another. On glibc (ptmalloc) each thread keeps a small cache of freed blocks (tcache) in \

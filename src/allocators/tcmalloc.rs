@@ -6,6 +6,7 @@ use super::contract::Facts;
 pub const FACTS: Facts = Facts {
     id: "tcmalloc",
     ours: false,
+    configuration_of: None,
     title: "TCMalloc",
     description: "Google's allocator. Freed blocks are cached for each processor (by restartable sequences, where the \
                   kernel has them; for each thread otherwise), behind that in lists for each size class and in a page \

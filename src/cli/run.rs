@@ -277,6 +277,7 @@ fn unbuilt(
     list::all()
         .into_iter()
         .filter(|row| missing(row.facts.id) && filter.allocator.is_match(row.facts.id))
+        .filter(|row| Profile::named(profile).is_some_and(|it| matrix::postponed(row.facts, it).is_none()))
         .map(|row| {
             let reasons = pairs(profile)
                 .into_iter()

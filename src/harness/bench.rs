@@ -23,7 +23,7 @@ use super::binding::{self, Bound, BoundCell, Fault, Proof};
 use super::files;
 use super::findings::Findings;
 use super::hooks::{Hooks, Statistics};
-use super::matrix::Case;
+use super::matrix::{self, Case};
 use super::probes::{instructions, latency, memory};
 use super::protocol::{self, Allocator, Answer, CaseName, Description, Outcome};
 use crate::allocators::contract::{Bulk, Contract, Facts, Known};
@@ -132,7 +132,10 @@ impl Bench {
                 return ExitCode::from(2);
             }
         };
-        let bound = (self.bind)(self.contract, scope);
+        let mut bound = (self.bind)(self.contract, scope);
+        if let Some(reason) = matrix::postponed(self.facts, scope.profile) {
+            bound.absent.extend(bound.cells.drain(..).map(|cell| (cell.case, reason.clone())));
+        }
         let arguments: Vec<String> = env::args().skip(1).collect();
         match arguments.first().map(String::as_str) {
             Some(protocol::DESCRIBE) => self.describe(&bound),

@@ -1,11 +1,11 @@
 //! The matrix: every case beside every allocator, and a reason for each pair that does not fit.
 
-use crate::allocators::contract::{Class, Contract};
+use crate::allocators::contract::{self, Class, Contract};
 use crate::allocators::list::{self, Row};
 use crate::workloads::litter::HeapState;
 use crate::workloads::params::Params;
 use crate::workloads::probe::Probe;
-use crate::workloads::shape::{Facts, Family, ManyThreads, Needs, OneThread, Scope, Shape};
+use crate::workloads::shape::{Facts, Family, ManyThreads, Needs, OneThread, Profile, Scope, Shape};
 use crate::workloads::{self, Visitor};
 
 /// A case, without the code that runs it.
@@ -74,6 +74,14 @@ pub fn fits(contract: &Contract, case: &Case) -> Result<(), String> {
     Ok(())
 }
 
+/// Why an allocator is not measured in a profile at all, if it is not.
+///
+/// Another configuration of an allocator is a finer question than a small profile asks.
+pub fn postponed(facts: &contract::Facts, profile: Profile) -> Option<String> {
+    let base = facts.configuration_of.filter(|_| profile < Profile::Standard)?;
+    Some(format!("a configuration of {base}, measured from the profile standard on"))
+}
+
 /// What a workload needs, in words.
 pub fn needs_in_words(needs: &[Needs]) -> Vec<String> {
     let said = |any: fn(&Needs) -> bool, words: &str| {
@@ -116,11 +124,10 @@ pub fn cases(scope: Scope) -> Vec<Case> {
 pub fn pairs(scope: Scope) -> Vec<(Row, Case, Result<(), String>)> {
     let cases = cases(scope);
     let pair = |row: Row, case: &Case| {
-        let verdict = match row.compiled {
-            Ok(()) => fits(&row.contract, case),
-            // What the contract excludes stays excluded whatever is built.
-            Err(reason) => fits(&row.contract, case).and(Err(reason.to_owned())),
-        };
+        // What the contract excludes stays excluded whatever is built, and whatever the profile is.
+        let verdict = fits(&row.contract, case)
+            .and(postponed(row.facts, scope.profile).map_or(Ok(()), Err))
+            .and(row.compiled.map_err(str::to_owned));
         (row, case.clone(), verdict)
     };
     list::all()
@@ -134,7 +141,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::workloads::shape::Profile;
 
     const QUICK: Scope = Scope { profile: Profile::Quick, cpus: 2 };
     const FULL: Scope = Scope { profile: Profile::Full, cpus: 64 };

@@ -63,6 +63,8 @@ pub struct Allocator {
     pub id: String,
     /// Whether the authors of this suite wrote it.
     pub ours: bool,
+    /// The allocator that this is another configuration of.
+    pub configuration_of: Option<String>,
     /// The name its users know.
     pub title: String,
     /// Contract class.
@@ -178,6 +180,7 @@ impl Allocator {
         Self {
             id: facts.id.to_owned(),
             ours: facts.ours,
+            configuration_of: facts.configuration_of.map(str::to_owned),
             title: facts.title.to_owned(),
             class: class.id().to_owned(),
             description: facts.description.to_owned(),

@@ -85,6 +85,7 @@ use super::contract::{Bulk, Demand, Facts, Known, Subject};
 pub const FACTS: Facts = Facts {
     id: "arena",
     ours: true,
+    configuration_of: None,
     title: "Arena",
     description: "An offset moves upwards through chunks that double up to 1 MiB. Nothing is freed one at a time but the \
                   newest block, which also grows in place; a reset keeps all chunks and starts again in the largest.",

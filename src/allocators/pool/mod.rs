@@ -92,6 +92,7 @@ use super::contract::{Demand, Facts, Known, Subject};
 pub const FACTS: Facts = Facts {
     id: "pool",
     ours: true,
+    configuration_of: None,
     title: "Pool",
     description: "Blocks of one size out of one mapping. Each thread keeps up to 60 free blocks in a magazine of its \
                   own, which it fills and empties 30 at a time from a lock-free list with tagged indices. Any thread \

@@ -69,6 +69,7 @@ use super::contract::Facts;
 pub const FACTS: Facts = Facts {
     id: "slab",
     ours: true,
+    configuration_of: None,
     title: "slab",
     description: "Our general-purpose allocator. Each thread allocates from its own spans of equal blocks without atomic \
                   instructions; blocks freed by other threads come back in batches, as messages to the owner; heaps of \

@@ -88,6 +88,7 @@ mod tests {
         let allocator = Allocator {
             id: id.to_owned(),
             ours: false,
+            configuration_of: None,
             title: id.to_owned(),
             class: "general".to_owned(),
             description: String::new(),

@@ -61,6 +61,7 @@ fn executable(id: &str) -> Executable {
     let allocator = Allocator {
         id: id.to_owned(),
         ours: false,
+        configuration_of: None,
         title: id.to_owned(),
         class: "general".to_owned(),
         description: String::new(),
