@@ -94,6 +94,10 @@ pub struct Workload {
     pub family: String,
     /// The page's introduction.
     pub why: String,
+    /// What should be seen of it.
+    pub effect: String,
+    /// Which public benchmark it descends from.
+    pub origin: String,
     /// What one operation is.
     pub operation: String,
     /// What the latency probe times as one step; empty if it does not run.
@@ -217,6 +221,8 @@ pub fn workloads(cases: &[Case]) -> Vec<Workload> {
             title: facts.title.to_owned(),
             family: facts.family.id().to_owned(),
             why: facts.why.to_owned(),
+            effect: facts.effect.to_owned(),
+            origin: facts.origin.to_owned(),
             operation: facts.operation.to_owned(),
             step: facts.step.to_owned(),
             needs: matrix::needs_in_words(&needs),

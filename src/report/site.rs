@@ -455,6 +455,8 @@ fn undescribed_workload(id: &str) -> Workload {
         title: id.to_owned(),
         family: "imported".to_owned(),
         why: String::new(),
+        effect: String::new(),
+        origin: String::new(),
         operation: String::new(),
         step: String::new(),
         needs: Vec::new(),

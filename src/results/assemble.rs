@@ -326,6 +326,8 @@ fn workload(description: &protocol::Workload) -> Workload {
         title: description.title,
         family: description.family,
         why: description.why,
+        effect: description.effect,
+        origin: description.origin,
         operation: description.operation,
         step: description.step,
         needs: description.needs,

@@ -68,6 +68,8 @@ pub(super) fn record(allocators: &[(&str, &str)], workloads: &[(&str, &str)]) ->
                 title: id.into(),
                 family: family.into(),
                 why: String::new(),
+                effect: String::new(),
+                origin: String::new(),
                 operation: String::new(),
                 step: String::new(),
                 needs: Vec::new(),

@@ -106,6 +106,10 @@ pub struct Workload {
     pub family: String,
     /// Why it is measured: the page's introduction. Plain text, paragraphs separated by a blank line.
     pub why: String,
+    /// Which differences should be seen, and why. Empty if nobody said.
+    pub effect: String,
+    /// Which public benchmark it descends from, and how it differs. Empty if nobody said.
+    pub origin: String,
     /// What one operation is: `alloc + free`.
     pub operation: String,
     /// What the latency probe times as one step: `free + alloc`. Empty if it does not run.

@@ -8,7 +8,8 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Profile, Scope, Shape,
+    timed,
 };
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -34,6 +35,18 @@ const PASSES: usize = 32;
 /// Replacements for each live block in the table, at least: with four, all but 2 % of the blocks have been replaced when
 /// it begins anew (e^-4), so that any may indeed be the next to go.
 const TURNOVER: usize = 4;
+
+impl Churn {
+    /// The two mixes that tell most apart at each number of blocks, the heavy tail once; littered where it is seen. `full`
+    /// has every combination.
+    fn is_standard(&self) -> bool {
+        match (self.sizes, self.heap) {
+            (Sizes::InverseSquare(..), heap) => self.live == 10_000 && heap == HeapState::Clean,
+            (_, HeapState::Clean) => true,
+            (_, HeapState::Littered) => self.live == 100_000,
+        }
+    }
+}
 
 impl Shape for Churn {
     const FACTS: Facts = Facts {
@@ -80,6 +93,7 @@ impl Shape for Churn {
                 all.push(Self { live, sizes, heap: HeapState::Littered });
             }
         }
+        all.retain(|case| scope.profile == Profile::Full || case.is_standard());
         scope.pick(quick, all)
     }
 

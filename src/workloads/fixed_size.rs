@@ -11,7 +11,8 @@ use super::mode::Mode;
 use super::params::{Axis, Params};
 use super::probe::Probe;
 use super::shape::{
-    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Scope, Shape, timed,
+    Body, Clock, Declared, Drive, Facts, Family, Needs, OneThread, Parameter, Pass, Profile, Scope, Shape,
+    timed,
 };
 use super::sizes::Sizes;
 use super::slot::Slot;
@@ -66,6 +67,8 @@ impl Shape for FixedSize {
                 all.extend(HeapState::ALL.map(|heap| Self { size, order, heap }));
             }
         }
+        // The larger blocks repeat what the smaller ones say, at another distance from each other: for `full`.
+        all.retain(|case| case.size == 64 || scope.profile == Profile::Full);
         scope.pick(quick, all)
     }
 

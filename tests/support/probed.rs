@@ -243,6 +243,8 @@ fn workload(id: &str, title: &str) -> Workload {
         title: title.to_owned(),
         family: "memory".to_owned(),
         why: "What a program keeps from the rest of the machine, at its peak and afterwards.".to_owned(),
+        effect: String::new(),
+        origin: String::new(),
         operation: String::new(),
         step: String::new(),
         needs: vec!["any size".to_owned(), "individual free".to_owned()],

@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(understand(br#"{"time": 12}"#), Answer::Foreign);
         let Answer::Silent(why) = understand(br#"{"protocol": 999}"#) else { panic!("another version") };
         assert!(why.contains("version 999"), "{why}");
-        let Answer::Silent(why) = understand(br#"{"protocol": 2}"#) else { panic!("nothing but a version") };
+        let Answer::Silent(why) = understand(br#"{"protocol": 3}"#) else { panic!("nothing but a version") };
         assert!(why.contains("cannot be read"), "{why}");
     }
 }

@@ -41,6 +41,8 @@ struct WorkloadPage {
     title: String,
     family: String,
     why: Vec<String>,
+    effect: String,
+    origin: String,
     operation: String,
     step: String,
     /// Whether some of its cases have several threads.
@@ -98,6 +100,8 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
         title: about.title.clone(),
         family: about.family.clone(),
         why: paragraphs(&about.why),
+        effect: about.effect.clone(),
+        origin: about.origin.clone(),
         operation: about.operation.clone(),
         step: if latency.is_empty() { String::new() } else { about.step.clone() },
         needs: about.needs.clone(),

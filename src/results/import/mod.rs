@@ -248,6 +248,8 @@ fn workloads(cells: &[Cell]) -> Vec<Workload> {
                 title: id.clone(),
                 family: "imported".to_owned(),
                 why: "Imported from criterion's files, which do not say why it is measured.".to_owned(),
+                effect: String::new(),
+                origin: String::new(),
                 operation: "one iteration of the benchmark".to_owned(),
                 step: String::new(),
                 needs: Vec::new(),

@@ -125,6 +125,10 @@ pub(super) struct Workload {
     pub family: String,
     #[serde(default)]
     pub why: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub effect: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub origin: String,
     pub operation: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub step: String,

@@ -289,7 +289,8 @@ fn allocator(allocator: file::Allocator) -> record::Allocator {
 }
 
 fn workload(workload: file::Workload) -> Result<record::Workload, Fault> {
-    let file::Workload { id, title, family, why, operation, step, needs, parameters } = workload;
+    let file::Workload { id, title, family, why, effect, origin, operation, step, needs, parameters } =
+        workload;
     let mut read = Vec::with_capacity(parameters.len());
     for file::Parameter { name, title, axis } in parameters {
         let known = [Axis::Bytes, Axis::Count, Axis::Threads, Axis::Category];
@@ -300,5 +301,5 @@ fn workload(workload: file::Workload) -> Result<record::Workload, Fault> {
         };
         read.push(record::Parameter { name, title, axis });
     }
-    Ok(record::Workload { id, title, family, why, operation, step, needs, parameters: read })
+    Ok(record::Workload { id, title, family, why, effect, origin, operation, step, needs, parameters: read })
 }

@@ -85,6 +85,8 @@ fn sample() -> Record {
             title: "Replace one of many".to_owned(),
             family: "basic".to_owned(),
             why: "Programs do it.\n\nOften.".to_owned(),
+            effect: "Mixed sizes take longer.".to_owned(),
+            origin: "Our own.".to_owned(),
             operation: "alloc + free".to_owned(),
             step: "alloc + free".to_owned(),
             needs: vec!["individual free".to_owned()],

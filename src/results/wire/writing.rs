@@ -151,7 +151,8 @@ fn allocator(allocator: &record::Allocator) -> file::Allocator {
 }
 
 fn workload(workload: &record::Workload) -> file::Workload {
-    let record::Workload { id, title, family, why, operation, step, needs, parameters } = workload.clone();
+    let record::Workload { id, title, family, why, effect, origin, operation, step, needs, parameters } =
+        workload.clone();
     let parameters = parameters
         .into_iter()
         .map(|record::Parameter { name, title, axis }| file::Parameter {
@@ -160,7 +161,7 @@ fn workload(workload: &record::Workload) -> file::Workload {
             axis: axis_id(axis).to_owned(),
         })
         .collect();
-    file::Workload { id, title, family, why, operation, step, needs, parameters }
+    file::Workload { id, title, family, why, effect, origin, operation, step, needs, parameters }
 }
 
 pub(super) const fn axis_id(axis: Axis) -> &'static str {

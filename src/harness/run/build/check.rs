@@ -103,6 +103,8 @@ mod tests {
             title: "work".to_owned(),
             family: "basic".to_owned(),
             why: why.to_owned(),
+            effect: String::new(),
+            origin: String::new(),
             operation: String::new(),
             step: String::new(),
             needs: Vec::new(),

@@ -1,5 +1,7 @@
 //! `allocmark list`: what would be measured, and what not and why.
 
+mod markdown;
+
 use std::thread;
 
 use serde_json::{Map, Value as Json, json};
@@ -22,8 +24,8 @@ pub(super) struct Flags {
     /// The profile whose cases to list
     #[arg(long, value_name = "PROFILE", default_value = "standard", value_parser = super::profile)]
     profile: Profile,
-    /// text for people, json for programs
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    /// text for people, json for programs; markdown is the page of all workloads, whatever the profile
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json", "markdown"])]
     format: String,
 }
 
@@ -33,6 +35,7 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
     let scope = Scope { profile: flags.profile, cpus };
     match flags.format.as_str() {
         "json" => print(serde_json::to_string_pretty(&lists(scope))?)?,
+        "markdown" => print(markdown::page().trim_end())?,
         _ => print(text(scope).trim_end())?,
     }
     Ok(Exit::Fine)
@@ -74,6 +77,7 @@ fn lists(scope: Scope) -> Json {
                 .collect();
             json!({
                 "id": workload.id, "title": workload.title, "family": workload.family, "why": workload.why,
+                "effect": workload.effect, "origin": workload.origin,
                 "operation": workload.operation, "needs": workload.needs, "parameters": parameters,
             })
         })
@@ -97,7 +101,7 @@ fn text(scope: Scope) -> String {
         let note = row.compiled.err().map(|reason| format!(" ({reason})")).unwrap_or_default();
         let _ = writeln!(
             text,
-            "  {:<10} {:<11} {}{note}",
+            "  {:<16} {:<11} {}{note}",
             row.facts.id,
             row.contract.class.id(),
             row.facts.title
@@ -106,7 +110,7 @@ fn text(scope: Scope) -> String {
     let pairs = matrix::pairs(scope);
     let _ = writeln!(text, "\nWorkloads and their cases in the profile {}", scope.profile.id());
     for workload in protocol::workloads(&matrix::cases(scope)) {
-        let _ = writeln!(text, "  {:<10} {} ({})", workload.id, workload.title, workload.operation);
+        let _ = writeln!(text, "  {:<13} {} ({})", workload.id, workload.title, workload.operation);
         let mut cases: Vec<(String, usize)> = Vec::new();
         for (_, case, verdict) in pairs.iter().filter(|(_, case, _)| case.workload.id == workload.id) {
             let name = case.params.to_string();
@@ -133,7 +137,7 @@ fn text(scope: Scope) -> String {
         }
     }
     for (reason, allocator, workloads) in reasons {
-        let _ = writeln!(text, "  {allocator:<10} {}: {reason}", workloads.join(", "));
+        let _ = writeln!(text, "  {allocator:<16} {}: {reason}", workloads.join(", "));
     }
     text
 }
