@@ -30,6 +30,7 @@ pub mod fragment;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
+pub mod hot_cold;
 pub mod litter;
 pub mod local;
 pub mod mode;
@@ -64,6 +65,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<pair::Pair>();
     visitor.one_thread::<batch::Batch>();
     visitor.one_thread::<churn::Churn>();
+    visitor.one_thread::<hot_cold::HotCold>();
     visitor.one_thread::<grow::Grow>();
     visitor.one_thread::<bulk::BulkRelease>();
     visitor.one_thread::<fixed_size::FixedSize>();
