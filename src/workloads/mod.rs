@@ -48,6 +48,7 @@ pub mod table;
 pub mod team;
 pub mod text;
 pub mod tree;
+pub mod zeroed;
 
 use shape::{ManyThreads, OneThread};
 
@@ -67,6 +68,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<churn::Churn>();
     visitor.one_thread::<hot_cold::HotCold>();
     visitor.one_thread::<grow::Grow>();
+    visitor.one_thread::<zeroed::Zeroed>();
     visitor.one_thread::<bulk::BulkRelease>();
     visitor.one_thread::<fixed_size::FixedSize>();
     visitor.many_threads::<local::Local>();
