@@ -21,6 +21,7 @@
 //!
 //! To add a workload, write its file and add one row to [`each`].
 
+pub mod aligned;
 pub mod batch;
 pub mod birth;
 pub mod bulk;
@@ -69,6 +70,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<hot_cold::HotCold>();
     visitor.one_thread::<grow::Grow>();
     visitor.one_thread::<zeroed::Zeroed>();
+    visitor.one_thread::<aligned::Aligned>();
     visitor.one_thread::<bulk::BulkRelease>();
     visitor.one_thread::<fixed_size::FixedSize>();
     visitor.many_threads::<local::Local>();
