@@ -32,6 +32,7 @@ pub mod grow;
 pub mod handoff;
 pub mod heap;
 pub mod hot_cold;
+pub mod large;
 pub mod litter;
 pub mod local;
 pub mod mode;
@@ -71,6 +72,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<grow::Grow>();
     visitor.one_thread::<zeroed::Zeroed>();
     visitor.one_thread::<aligned::Aligned>();
+    visitor.one_thread::<large::Large>();
     visitor.one_thread::<bulk::BulkRelease>();
     visitor.one_thread::<fixed_size::FixedSize>();
     visitor.many_threads::<local::Local>();
