@@ -35,6 +35,7 @@ pub mod hot_cold;
 pub mod large;
 pub mod litter;
 pub mod local;
+pub mod locality;
 pub mod mode;
 pub mod pair;
 pub mod params;
@@ -75,6 +76,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<large::Large>();
     visitor.one_thread::<bulk::BulkRelease>();
     visitor.one_thread::<fixed_size::FixedSize>();
+    visitor.one_thread::<locality::Locality>();
     visitor.many_threads::<local::Local>();
     visitor.many_threads::<handoff::Handoff>();
     visitor.one_thread::<strings::Strings>();
