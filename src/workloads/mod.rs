@@ -46,6 +46,7 @@ pub mod sawtooth;
 pub mod shape;
 pub mod sizes;
 pub mod slot;
+pub mod startup;
 pub mod strings;
 pub mod table;
 pub mod team;
@@ -77,6 +78,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<bulk::BulkRelease>();
     visitor.one_thread::<fixed_size::FixedSize>();
     visitor.one_thread::<locality::Locality>();
+    visitor.one_thread::<startup::Startup>();
     visitor.many_threads::<local::Local>();
     visitor.many_threads::<handoff::Handoff>();
     visitor.one_thread::<strings::Strings>();
