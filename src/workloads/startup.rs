@@ -179,7 +179,7 @@ impl Shape for Startup {
               loading of the executable in it, which is more than the allocator's part and nearly the same for all; an \
               allocator's own library adds to it. The parent's heap is not copied, and plays no role. Whatever the \
               runtime allocates before `main` is in the time too.",
-        effect: "Small differences beside the process's own start, which takes hundreds of microseconds. Who reserves and \
+        effect: "Small differences beside the process's own start, which takes about a millisecond. Who reserves and \
               touches memory at the start is slower in `first`; the system's malloc, which the loader has set up \
               already, should be the fastest there. In `small` page faults decide: who spreads sizes over pages of \
               their own takes more of them than who puts all into one heap.",
