@@ -130,21 +130,21 @@ fn assert_found<D: Defect>(workload: &str, words: &str) {
 
 #[test]
 fn an_allocator_that_hands_out_a_live_block_is_caught() {
-    for workload in ["batch", "churn", "bulk", "fixed-size", "strings", "tree"] {
+    for workload in ["batch", "churn", "zeroed", "aligned", "bulk", "fixed-size", "strings", "tree"] {
         assert_found::<Overlap>(workload, "overlaps");
     }
 }
 
 #[test]
 fn an_allocator_that_misaligns_is_caught() {
-    for workload in ["pair", "batch", "churn", "grow", "bulk", "fixed-size", "tree"] {
+    for workload in ["pair", "batch", "churn", "grow", "zeroed", "aligned", "bulk", "fixed-size", "tree"] {
         assert_found::<Misalign>(workload, "misaligned");
     }
 }
 
 #[test]
 fn an_allocator_that_writes_into_live_blocks_is_caught() {
-    for workload in ["batch", "churn", "bulk", "fixed-size"] {
+    for workload in ["batch", "churn", "zeroed", "aligned", "bulk", "fixed-size"] {
         assert_found::<Scribble>(workload, "lost its content");
     }
 }
@@ -197,7 +197,9 @@ fn an_allocator_that_hands_one_block_to_two_threads_is_caught() {
 
 #[test]
 fn a_sound_allocator_passes() {
-    for workload in ["pair", "batch", "churn", "grow", "bulk", "fixed-size", "strings", "tree"] {
+    for workload in
+        ["pair", "batch", "churn", "grow", "zeroed", "aligned", "bulk", "fixed-size", "strings", "tree"]
+    {
         assert!(faults::<Sound>(workload).iter().all(Result::is_ok), "{workload}");
     }
 }

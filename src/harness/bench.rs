@@ -31,6 +31,7 @@ use crate::allocators::global::GlobalSubject;
 use crate::instruments::counting::Usable;
 use crate::workloads::probe::Probe;
 use crate::workloads::shape::{Body, Profile, Scope, WallClock};
+use crate::workloads::startup;
 
 /// An allocator and all that its executable needs to know of it.
 pub struct Bench {
@@ -121,10 +122,15 @@ impl Bench {
         &self.hooks
     }
 
-    /// Does what the command line asks: describe, verify, or measure as criterion does.
+    /// Does what the command line asks: describe, verify, or measure as criterion does. A process that the workload
+    /// [`startup`] started lives its life instead; so `main` should do nothing before it calls this.
     ///
     /// The profile comes from `ALLOCMARK_PROFILE` (`standard` if unset), the seed from `ALLOCMARK_SEED` (1 if unset).
     pub fn main(&self) -> ExitCode {
+        // Before everything else: what is done here is in the time of every process that the workload starts.
+        if let Some(code) = startup::child() {
+            return code;
+        }
         let (scope, seed) = match (scope_from_env(), seed_from_env()) {
             (Ok(scope), Ok(seed)) => (scope, seed),
             (Err(sentence), _) | (_, Err(sentence)) => {

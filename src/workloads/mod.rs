@@ -21,6 +21,7 @@
 //!
 //! To add a workload, write its file and add one row to [`each`].
 
+pub mod aligned;
 pub mod batch;
 pub mod birth;
 pub mod bulk;
@@ -30,8 +31,11 @@ pub mod fragment;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
+pub mod hot_cold;
+pub mod large;
 pub mod litter;
 pub mod local;
+pub mod locality;
 pub mod mode;
 pub mod pair;
 pub mod params;
@@ -42,11 +46,13 @@ pub mod sawtooth;
 pub mod shape;
 pub mod sizes;
 pub mod slot;
+pub mod startup;
 pub mod strings;
 pub mod table;
 pub mod team;
 pub mod text;
 pub mod tree;
+pub mod zeroed;
 
 use shape::{ManyThreads, OneThread};
 
@@ -64,9 +70,15 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<pair::Pair>();
     visitor.one_thread::<batch::Batch>();
     visitor.one_thread::<churn::Churn>();
+    visitor.one_thread::<hot_cold::HotCold>();
     visitor.one_thread::<grow::Grow>();
+    visitor.one_thread::<zeroed::Zeroed>();
+    visitor.one_thread::<aligned::Aligned>();
+    visitor.one_thread::<large::Large>();
     visitor.one_thread::<bulk::BulkRelease>();
     visitor.one_thread::<fixed_size::FixedSize>();
+    visitor.one_thread::<locality::Locality>();
+    visitor.one_thread::<startup::Startup>();
     visitor.many_threads::<local::Local>();
     visitor.many_threads::<handoff::Handoff>();
     visitor.one_thread::<strings::Strings>();

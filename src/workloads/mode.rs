@@ -17,6 +17,13 @@ pub trait Mode: Send + Sync + Sized {
     /// The first `size` bytes at `block` were filled with this `size` and belong to the caller.
     unsafe fn inspect(&mut self, block: NonNull<u8>, size: usize);
 
+    /// Called with each block that was allocated zeroed, before it is filled.
+    ///
+    /// # Safety
+    /// `size` initialised bytes at `block` belong to the caller.
+    #[inline(always)]
+    unsafe fn expect_zeroes(&mut self, _block: NonNull<u8>, _size: usize) {}
+
     /// Called when steps begin: after the clock has started, and after anything that belongs to no step.
     #[inline(always)]
     fn begin(&mut self) {}
@@ -191,6 +198,14 @@ impl Mode for Pattern {
         }
     }
 
+    unsafe fn expect_zeroes(&mut self, block: NonNull<u8>, size: usize) {
+        // SAFETY: the caller's promise.
+        let bytes = black_box(unsafe { std::slice::from_raw_parts(block.as_ptr(), size) });
+        if let Some(offset) = bytes.iter().position(|&byte| byte != 0) {
+            self.report(|| format!("byte {offset} of a zeroed block of {size} is not zero"));
+        }
+    }
+
     fn result(&mut self, found: u64, expected: u64) {
         if found != expected {
             self.report(|| format!("the result is {found:#x}, it must be {expected:#x}"));
@@ -260,6 +275,22 @@ mod tests {
     fn a_zeroed_block_is_found() {
         let (pattern, _) = filled(64);
         assert!(inspected(pattern, vec![0; 64]).expect("a fault").contains("lost its content"));
+    }
+
+    #[test]
+    fn any_byte_of_a_zeroed_block_that_is_not_zero_is_found() {
+        let looked_at = |block: &[u8]| {
+            let mut pattern = Pattern::new();
+            // SAFETY: the slice has that many bytes, and nobody writes to it.
+            unsafe { pattern.expect_zeroes(NonNull::from(block).cast(), block.len()) };
+            pattern.fault().map(str::to_owned)
+        };
+        assert_eq!(looked_at(&[0; 100]), None);
+        for offset in 0..100 {
+            let mut block = [0; 100];
+            block[offset] = 0x80;
+            assert!(looked_at(&block).expect("a fault").contains(&format!("byte {offset} ")));
+        }
     }
 
     #[test]

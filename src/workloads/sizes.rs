@@ -28,6 +28,10 @@ pub enum Sizes {
     /// bytes lie in blocks over 8 KiB. A smooth curve all the same: programs have spikes at the sizes of their types, and
     /// the blocks over 32 KiB that servers have too (0.04–1 %) are missing.
     ThreeHalves(usize, usize),
+    /// From the first bound, left out, to the second, which is the first times a power of two: each doubling has half as many
+    /// blocks as the one before it, the last two as many as each other; evenly within a doubling. Each doubling but the last
+    /// has the same share of the bytes. As in alloc-test; a convention, not a measurement.
+    Halving(usize, usize),
 }
 
 /// Alignment of blocks that a word fits in: what most Rust types ask at most. Smaller blocks are bytes: no Rust type is
@@ -58,6 +62,7 @@ impl Sizes {
             Self::LogUniform(low, high) => Value::from(format!("log-uniform-{low}-{high}").as_str()),
             Self::InverseSquare(low, high) => Value::from(format!("inverse-square-{low}-{high}").as_str()),
             Self::ThreeHalves(low, high) => Value::from(format!("three-halves-{low}-{high}").as_str()),
+            Self::Halving(low, high) => Value::from(format!("halving-{}-{high}", low + 1).as_str()),
         }
     }
 
@@ -65,9 +70,11 @@ impl Sizes {
     pub fn one(self) -> Option<Layout> {
         match self {
             Self::Fixed(size) => Some(Self::layout(size)),
-            Self::Uniform(..) | Self::LogUniform(..) | Self::InverseSquare(..) | Self::ThreeHalves(..) => {
-                None
-            }
+            Self::Uniform(..)
+            | Self::LogUniform(..)
+            | Self::InverseSquare(..)
+            | Self::ThreeHalves(..)
+            | Self::Halving(..) => None,
         }
     }
 
@@ -78,7 +85,8 @@ impl Sizes {
             Self::Uniform(_, high)
             | Self::LogUniform(_, high)
             | Self::InverseSquare(_, high)
-            | Self::ThreeHalves(_, high) => high,
+            | Self::ThreeHalves(_, high)
+            | Self::Halving(_, high) => high,
         }
     }
 
@@ -93,6 +101,12 @@ impl Sizes {
                 (high / low).ln() / (1.0 / low - 1.0 / high)
             }
             Self::ThreeHalves(low, high) => (low as f64 * high as f64).sqrt(),
+            Self::Halving(low, high) => {
+                let doublings = (high / low).ilog2();
+                let mean = |doubling: u32| 1.5 * (low << doubling) as f64 + 0.5;
+                let share = |doubling: u32| 0.5_f64.powi((doubling + 1).min(doublings - 1) as i32);
+                (0..doublings).map(|doubling| share(doubling) * mean(doubling)).sum()
+            }
         }
     }
 
@@ -129,6 +143,12 @@ impl Sizes {
                 let root = most - random.unit_f64() * (most - least);
                 ((1.0 / (root * root)) as usize).clamp(low, high)
             }
+            Self::Halving(low, high) => {
+                // The number of zeroes before the first one of a row of coins: each with half the probability of the last.
+                let last = (high / low).ilog2() - 1;
+                let base = low << random.next_u64().trailing_zeros().min(last);
+                base + 1 + random.below(base as u64) as usize
+            }
         };
         Self::size(size)
     }
@@ -143,11 +163,12 @@ impl Sizes {
 mod tests {
     use super::*;
 
-    const ALL: [Sizes; 4] = [
+    const ALL: [Sizes; 5] = [
         Sizes::Uniform(16, 1024),
         Sizes::LogUniform(16, 1024),
         Sizes::InverseSquare(4, 32_768),
         Sizes::ThreeHalves(8, 32_768),
+        Sizes::Halving(4, 1024),
     ];
 
     fn drawn(sizes: Sizes) -> Vec<u32> {
@@ -200,5 +221,19 @@ mod tests {
         let large: u64 = sizes.iter().filter(|&&size| size > 8_192).map(|&size| u64::from(size)).sum();
         let total: u64 = sizes.iter().map(|&size| u64::from(size)).sum();
         assert!((0.4..0.6).contains(&(large as f64 / total as f64)), "{large} of {total}");
+    }
+
+    #[test]
+    fn each_doubling_of_halving_sizes_has_half_of_what_is_left_and_the_last_the_rest() {
+        let sizes = drawn(Sizes::Halving(4, 1024));
+        assert!(sizes.iter().all(|&size| (5..=1024).contains(&size)));
+        for (doubling, expected) in [10_000, 5_000, 2_500, 1_250, 625, 312, 156, 156].into_iter().enumerate()
+        {
+            let (low, high) = (4 << doubling, 8 << doubling);
+            let within = sizes.iter().filter(|&&size| (low + 1..=high).contains(&size)).count();
+            // Four standard deviations of a binomial count, at most.
+            let margin = (4.0 * f64::from(expected).sqrt()) as usize;
+            assert!(within.abs_diff(expected as usize) <= margin, "{within} in {low}..={high}");
+        }
     }
 }

@@ -65,11 +65,12 @@ impl Slot {
 /// `black_box` does that too, but it also makes the compiler store and reload everything in memory, the allocator's and
 /// the harness's own state included: about a nanosecond, four times what the rest of a loop over `null` takes.
 #[inline(always)]
+#[must_use = "only what comes out is hidden"]
 #[allow(
     clippy::pointers_in_nomem_asm_block,
     reason = "there is no instruction that could follow the pointer"
 )]
-fn opaque(block: NonNull<u8>) -> NonNull<u8> {
+pub fn opaque(block: NonNull<u8>) -> NonNull<u8> {
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
     {
         let mut address = block.as_ptr();
