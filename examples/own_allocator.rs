@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use std::ptr::NonNull;
 
 use allocmark::Barometer;
-use allocmark::allocator_api2::alloc::{AllocError, Allocator};
+use allocmark::allocator_api2::alloc::{self as api, AllocError, Allocator};
 use allocmark::allocators::arena::Arena;
 use allocmark::allocators::contract::{Bulk, Demand, Facts, Known, Subject};
 use allocmark::allocators::system;
@@ -35,7 +35,7 @@ const SPARE_BYTES: usize = 128 << 10;
 impl Region {
     fn with_bytes(bytes: usize) -> Result<Self, AllocError> {
         let layout = Layout::from_size_align(bytes, 64).map_err(|_| AllocError)?;
-        let start = (&allocmark::allocator_api2::alloc::System).allocate(layout)?.cast();
+        let start = api::System.allocate(layout)?.cast();
         Ok(Self { start, layout, used: Cell::new(0) })
     }
 }
@@ -44,7 +44,7 @@ impl Drop for Region {
     fn drop(&mut self) {
         // SAFETY: `start` came from this allocator with this layout and is given back once, here; `&mut self` shows that
         // no handle, and so no block, is out.
-        unsafe { allocmark::allocator_api2::alloc::System.deallocate(self.start, self.layout) };
+        unsafe { api::System.deallocate(self.start, self.layout) };
     }
 }
 
