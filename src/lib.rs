@@ -28,10 +28,15 @@
 //! | 3 | `harness` | pairs the two, runs bench executables, drives a run |
 //! | 4 | `results` | records: their form, their files, what is computed from them |
 //! | 5 | `report` | the site, from records alone |
-//! | 6 | `cli` | one file for each subcommand |
+//! | 6 | `cli` | one file for each subcommand, and `Barometer`, the command line of an executable that measures itself |
 //!
 //! A reader's way in: `allocmark list`, then any file of `workloads` (all its siblings read alike), then
 //! `harness::binding`, where an allocator's type meets a workload's code.
+//!
+//! # Your own
+//! Another crate measures its own allocator, its own workload, or both, with the harness: one file and `cargo run
+//! --release` give a site. `Barometer` is where it begins, `docs/own.md` goes through it step by step, and
+//! `examples/own_allocator.rs` and `examples/own_workload.rs` are two that run.
 //!
 //! # Features
 //! | feature | what it adds | default |
@@ -58,3 +63,8 @@ pub mod stats;
 pub mod units;
 #[cfg(feature = "harness")]
 pub mod workloads;
+
+/// What custom allocators and workloads are written to, for who has no other dependency.
+pub use allocator_api2;
+#[cfg(feature = "harness")]
+pub use cli::barometer::Barometer;

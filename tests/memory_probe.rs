@@ -12,6 +12,7 @@ use allocmark::harness::binding;
 use allocmark::harness::hooks::Hooks;
 use allocmark::harness::metric::Metric;
 use allocmark::harness::probes::memory::{self, Rest, observer::Observer};
+use allocmark::workloads::Catalogue;
 use allocmark::workloads::shape::{Clock, Profile, Scope};
 use allocmark::workloads::table::Table;
 
@@ -74,7 +75,7 @@ fn a_known_pattern_is_seen_as_it_is() {
 
 /// Small cells through the public entry, as an executable calls it.
 fn a_cell_yields_the_numbers_that_can_be_said_and_no_others() {
-    let bound = binding::one_by_one_shared::<GlobalSubject>(
+    let bound = binding::one_by_one_shared::<GlobalSubject, Catalogue>(
         Contract::GENERAL,
         Scope { profile: Profile::Smoke, cpus: 2 },
     );
@@ -102,7 +103,7 @@ fn a_cell_yields_the_numbers_that_can_be_said_and_no_others() {
 
 /// No time passes in between: what is retained then depends on nothing but the calls.
 fn every_state_of_rest_is_looked_at_in_its_turn() {
-    let bound = binding::one_by_one_shared::<GlobalSubject>(
+    let bound = binding::one_by_one_shared::<GlobalSubject, Catalogue>(
         Contract::GENERAL,
         Scope { profile: Profile::Smoke, cpus: 2 },
     );

@@ -28,10 +28,11 @@ fn a_bench_that_claims_the_wrong_allocator_or_names_it_wrongly_fails_where_it_is
     use allocmark::allocators::contract::Contract;
     use allocmark::allocators::global::GlobalSubject;
     use allocmark::harness::binding::{self, Fault, Proof};
+    use allocmark::workloads::Catalogue;
     use allocmark::workloads::shape::{Profile, Scope, WallClock};
 
     let scope = Scope { profile: Profile::Smoke, cpus: 2 };
-    let bound = binding::one_by_one_shared::<GlobalSubject>(Contract::GENERAL, scope);
+    let bound = binding::one_by_one_shared::<GlobalSubject, Catalogue>(Contract::GENERAL, scope);
     for cell in bound.cells.iter().filter(|cell| cell.case.workload.id == "pair") {
         let mut drive = |body: &mut dyn allocmark::workloads::shape::Body| {
             body.pass(&WallClock::new());

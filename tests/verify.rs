@@ -12,6 +12,7 @@ use allocmark::allocators::global::GlobalSubject;
 use allocmark::harness::binding::{self, Fault};
 use allocmark::harness::findings::Findings;
 use allocmark::harness::metric::Metric;
+use allocmark::workloads::Catalogue;
 use allocmark::workloads::shape::{Profile, Scope};
 
 /// What a broken allocator does wrong.
@@ -113,7 +114,8 @@ impl Defect for Sound {
 /// What verification finds in each case of `workload`: the first fault, or the counts.
 fn faults<D: Defect>(workload: &str) -> Vec<Result<Findings, Fault>> {
     let contract = Contract { threads: false, ..Contract::GENERAL };
-    let bound = binding::one_by_one::<Broken<D>>(contract, Scope { profile: Profile::Smoke, cpus: 2 });
+    let bound =
+        binding::one_by_one::<Broken<D>, Catalogue>(contract, Scope { profile: Profile::Smoke, cpus: 2 });
     let cells: Vec<_> = bound.cells.iter().filter(|cell| cell.case.workload.id == workload).collect();
     assert!(!cells.is_empty(), "{workload} has cells");
     cells.iter().map(|cell| cell.verify(1, None)).collect()
@@ -185,8 +187,10 @@ fn an_allocator_that_hands_one_block_to_two_threads_is_caught() {
 
         unsafe fn deallocate(&self, _block: NonNull<u8>, _layout: Layout) {}
     }
-    let bound =
-        binding::one_by_one_shared::<Twice>(Contract::GENERAL, Scope { profile: Profile::Smoke, cpus: 2 });
+    let bound = binding::one_by_one_shared::<Twice, Catalogue>(
+        Contract::GENERAL,
+        Scope { profile: Profile::Smoke, cpus: 2 },
+    );
     for cell in bound.cells.iter().filter(|cell| ["local", "handoff"].contains(&cell.case.workload.id)) {
         match cell.verify(1, None) {
             Err(Fault::WrongAnswer(detail)) => assert!(detail.contains("overlaps"), "{detail}"),
@@ -207,7 +211,7 @@ fn a_sound_allocator_passes() {
 #[test]
 fn a_verified_cell_tells_what_it_asks_of_the_allocator() {
     let scope = Scope { profile: Profile::Smoke, cpus: 2 };
-    let bound = binding::one_by_one_shared::<GlobalSubject>(Contract::GENERAL, scope);
+    let bound = binding::one_by_one_shared::<GlobalSubject, Catalogue>(Contract::GENERAL, scope);
     let found = |workload: &str, params: &str| {
         let named = |cell: &&binding::BoundCell| {
             cell.case.workload.id == workload && cell.case.params.to_string() == params

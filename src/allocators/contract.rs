@@ -56,6 +56,24 @@ pub struct Facts {
     pub links: &'static [&'static str],
 }
 
+impl Facts {
+    /// Facts of an allocator of somebody else's with default settings and nothing special; the rest by
+    /// `Facts { links: &["…"], ..Facts::named(…) }`.
+    pub const fn named(id: &'static str, title: &'static str, description: &'static str) -> Self {
+        Self {
+            id,
+            ours: false,
+            configuration_of: None,
+            title,
+            description,
+            configuration: "default settings",
+            package: None,
+            missing_entry_points: &[],
+            links: &[],
+        }
+    }
+}
+
 /// What an allocator promises, derived from what its type can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contract {

@@ -1,10 +1,12 @@
-//! The command line: one file a subcommand, all with the same skeleton: flags, long help, `run`.
+//! The command line: one file a subcommand, all with the same skeleton: flags, long help, `run`. [`barometer`] is the command
+//! line of somebody else's executable, which measures itself.
 //!
 //! To add one: write `src/cli/<name>.rs` like its siblings, then add its `mod` line, its row in `Command` and its arm in
 //! [`Cli::run`], which the compiler asks for. `cargo run -- help <name>` proves it.
 //!
 //! Standard output is data (paths, tables), standard error is talk.
 
+pub mod barometer;
 mod compare;
 mod import;
 mod list;
@@ -83,6 +85,18 @@ impl Cli {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
+    }
+}
+
+/// The exit code of a command's end; an error is said first.
+pub fn end(result: anyhow::Result<Exit>) -> ExitCode {
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) if is_broken_pipe(&error) => Exit::Fine.into(),
+        Err(error) => {
+            say(format_args!("allocmark: {}", one_sentence(&error)));
+            Exit::BadInput.into()
+        }
     }
 }
 

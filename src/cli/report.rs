@@ -40,19 +40,25 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
         [] => vec![store::newest(Path::new(store::DIRECTORY))?],
         named => named.to_vec(),
     };
-    let records = read(&named)?;
-    let summary = report::write_site(&records, &flags.out)?;
+    let index = write(&named, &flags.out)?;
+    if flags.open {
+        open(&index);
+    }
+    Ok(Exit::Fine)
+}
+
+/// Writes the site of the records at `paths` to `out`, prints the path of its first page and gives it back.
+pub(super) fn write(paths: &[PathBuf], out: &Path) -> anyhow::Result<PathBuf> {
+    let records = read(paths)?;
+    let summary = report::write_site(&records, out)?;
     say(format_args!(
         "{} pages, {} files, {} KiB",
         summary.pages,
         summary.files,
         summary.bytes.div_ceil(1024)
     ));
-    if flags.open {
-        open(&summary.index);
-    }
     print(summary.index.display())?;
-    Ok(Exit::Fine)
+    Ok(summary.index)
 }
 
 /// The records at `paths`, each of them with something to show.

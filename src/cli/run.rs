@@ -37,6 +37,16 @@ use crate::workloads::shape::{Profile, Scope};
     after_long_help = "Example:\n  allocmark run --profile quick\n  allocmark run --allocator 'system|mimalloc' --workload '^pair|^churn' --rounds 9"
 )]
 pub(super) struct Flags {
+    #[command(flatten)]
+    measuring: Measuring,
+    /// Cargo features to build the benches with, beside the default ones
+    #[arg(long, value_name = "FEATURES", default_value = "", conflicts_with = "resume")]
+    features: String,
+}
+
+/// The flags of whoever measures: this command, and an executable that measures itself.
+#[derive(Debug, clap::Args)]
+pub(super) struct Measuring {
     /// How much to measure: smoke, quick, standard or full
     #[arg(long, value_name = "PROFILE", default_value = "standard", value_parser = super::profile)]
     profile: Profile,
@@ -56,9 +66,6 @@ pub(super) struct Flags {
     /// What all random choices are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Cargo features to build the benches with, beside the default ones
-    #[arg(long, value_name = "FEATURES", default_value = "")]
-    features: String,
     /// Seconds after which a process counts as hanging and is killed [default: 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     time_limit: Option<u64>,
@@ -69,7 +76,7 @@ pub(super) struct Flags {
     #[arg(
         long,
         value_name = "ID",
-        conflicts_with_all = ["profile", "allocator", "workload", "rounds", "probes", "seed", "features", "dry_run"]
+        conflicts_with_all = ["profile", "allocator", "workload", "rounds", "probes", "seed", "dry_run"]
     )]
     resume: Option<String>,
     /// Print the cells and an estimate of the time, and measure nothing
@@ -86,8 +93,35 @@ fn probe(name: &str) -> Result<Probe, String> {
 /// Seconds that a process may take unless the command line says otherwise: two hundred times what one needs.
 const TIME_LIMIT_S: u64 = 60;
 
+/// Where the bench executables come from.
+pub(super) struct Source<'a> {
+    /// The program that measures, for the record's command line.
+    pub(super) program: String,
+    /// How to call it so that it measures, for who wants to go on with a run.
+    pub(super) call: String,
+    /// Cargo features to build with.
+    pub(super) features: &'a str,
+    /// Has the executables: from the features and the profile's name.
+    pub(super) executables: &'a dyn Fn(&str, &str) -> Result<Built, RunError>,
+}
+
+/// Who sees debug assertions has most likely forgotten `--release`.
+const UNOPTIMISED: &str = "The allocators were built with debug assertions, most likely without optimisation: the times say \
+                           nothing of a release build.";
+
 /// Builds, measures, writes the record.
 pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
+    let source = Source {
+        program: "allocmark".to_owned(),
+        call: "allocmark run".to_owned(),
+        features: &flags.features,
+        executables: &|features, profile| build::build(Path::new("."), features, profile),
+    };
+    record(&flags.measuring, &source).map(|(exit, _)| exit)
+}
+
+/// Measures what `source` has; gives back where the record is, if there is one, and prints it.
+pub(super) fn record(flags: &Measuring, source: &Source<'_>) -> anyhow::Result<(Exit, Option<PathBuf>)> {
     match &flags.resume {
         Some(id) => {
             let directory = partial_directory(&flags.out, id)?;
@@ -95,11 +129,11 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
             no_record(&flags.out, id)?;
             // A cell that was killed at the limit stays failed; the others may have more time from here on.
             header.time_limit_s = flags.time_limit.unwrap_or(header.time_limit_s);
-            let built = build::build(Path::new("."), &header.features, &header.profile)?;
+            let built = (source.executables)(&header.features, &header.profile)?;
             unchanged(&header, &Identity::of(&built))?;
             let mut state = State::default();
             entries.into_iter().for_each(|entry| state.learn(entry));
-            measure(flags, header, built, Some(journal), state)
+            measure(flags, source, header, built, Some(journal), state)
         }
         None => {
             // A regular expression that cannot be read, or a directory that cannot be written to, must not wait for the
@@ -111,14 +145,14 @@ pub(super) fn run(flags: &Flags) -> anyhow::Result<Exit> {
                 tempfile::tempfile_in(&flags.out)
                     .with_context(|| format!("{}: cannot be written to", flags.out.display()))?;
             }
-            let built = build::build(Path::new("."), &flags.features, flags.profile.id())?;
-            measure(flags, header(flags, &built), built, None, State::default())
+            let built = (source.executables)(source.features, flags.profile.id())?;
+            measure(flags, source, header(flags, source, &built), built, None, State::default())
         }
     }
 }
 
 /// What this run is, from the command line and the machine.
-fn header(flags: &Flags, built: &Built) -> Header {
+fn header(flags: &Measuring, source: &Source<'_>, built: &Built) -> Header {
     let mut effort = plan::effort(flags.profile, &flags.probes);
     for (probe, rounds) in &mut effort.rounds {
         // What repeats exactly is counted once.
@@ -133,13 +167,13 @@ fn header(flags: &Flags, built: &Built) -> Header {
     Header {
         journal: journal::VERSION,
         id: format!("{start}-{short}-{}-{machine}", flags.profile.id()),
-        command: command_line(),
+        command: command_line(&source.program),
         profile: flags.profile.id().to_owned(),
         effort,
         seed: flags.seed,
         allocator_filter: flags.allocator.clone(),
         workload_filter: flags.workload.clone(),
-        features: flags.features.clone(),
+        features: source.features.to_owned(),
         time_limit_s: flags.time_limit.unwrap_or(TIME_LIMIT_S),
         revision,
         executables,
@@ -151,12 +185,13 @@ fn header(flags: &Flags, built: &Built) -> Header {
 }
 
 fn measure(
-    flags: &Flags,
+    flags: &Measuring,
+    source: &Source<'_>,
     mut header: Header,
     built: Built,
     journal: Option<Journal>,
     mut state: State,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<(Exit, Option<PathBuf>)> {
     let filter = Filter::parse(&header.allocator_filter, &header.workload_filter)?;
     for (target, why) in &built.silent {
         say(format_args!("{target}: left out, it did not say who it is: {why}"));
@@ -181,10 +216,14 @@ fn measure(
             }
         }
         say(format_args!("{cells} cells; rounds: {rounds}; about {minutes:.1} minutes"));
-        return Ok(Exit::Fine);
+        return Ok((Exit::Fine, None));
     }
     say(format_args!("{}: {cells} cells; rounds: {rounds}; about {minutes:.1} minutes", header.id));
     let began = machine::Activity::now();
+    // What the executables were built with is what this was, where they are this; elsewhere cargo builds them.
+    if built.profile.get("debug-assertions").is_some_and(|assertions| assertions == "true") {
+        learn(&mut header.warnings, UNOPTIMISED.to_owned());
+    }
     for warning in machine::warnings() {
         learn(&mut header.warnings, warning);
     }
@@ -228,7 +267,7 @@ fn measure(
     drive::drive(&cases, &built.executables, settings, &mut state, &mut processes, &mut write, &mut tell)
         .with_context(|| {
             let out = flags.out.display();
-            format!("the run stopped; `allocmark run --resume {} --out {out}` goes on with it", header.id)
+            format!("the run stopped; `{} --resume {} --out {out}` goes on with it", source.call, header.id)
         })?;
     bar.finish_and_clear();
     for warning in machine::Activity::warnings_since(began) {
@@ -244,7 +283,7 @@ fn measure(
         say(format_args!(
             "every cell failed, so there is no record; the first: {first}; the journal is in {directory}"
         ));
-        return Ok(Exit::Incomplete);
+        return Ok((Exit::Incomplete, None));
     }
     let path = flags.out.join(format!("{}.json", record.id));
     store::write(&record, &path)?;
@@ -257,7 +296,7 @@ fn measure(
         record.absent.len()
     ));
     print(path.display())?;
-    Ok(if failed == 0 { Exit::Fine } else { Exit::Incomplete })
+    Ok((if failed == 0 { Exit::Fine } else { Exit::Incomplete }, Some(path)))
 }
 
 /// Allocators of the list that have no executable here, with their cells and the reason.
@@ -385,7 +424,7 @@ fn revision() -> Option<(String, bool)> {
 }
 
 /// The command line as it could be typed again; the program by its name, wherever it lies.
-fn command_line() -> String {
+fn command_line(program: &str) -> String {
     let quoted = |argument: String| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@%+".contains(&byte);
         match !argument.is_empty() && argument.bytes().all(plain) {
@@ -393,8 +432,8 @@ fn command_line() -> String {
             false => format!("'{}'", argument.replace('\'', r"'\''")),
         }
     };
-    let arguments = std::env::args().skip(1).map(quoted);
-    std::iter::once("allocmark".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+    let arguments = std::env::args().skip(1);
+    std::iter::once(program.to_owned()).chain(arguments).map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// A bar on standard error with the time left; nothing where that is not a terminal.

@@ -11,6 +11,7 @@
 
 use std::alloc::GlobalAlloc;
 use std::env;
+use std::marker::PhantomData;
 use std::process::ExitCode;
 use std::ptr::NonNull;
 use std::thread;
@@ -26,12 +27,12 @@ use super::hooks::{Hooks, Statistics};
 use super::matrix::{self, Case};
 use super::probes::{instructions, latency, memory};
 use super::protocol::{self, Allocator, Answer, CaseName, Description, Outcome};
-use crate::allocators::contract::{Bulk, Contract, Facts, Known};
+use crate::allocators::contract::{Bulk, Class, Contract, Facts, Known};
 use crate::allocators::global::GlobalSubject;
 use crate::instruments::counting::Usable;
 use crate::workloads::probe::Probe;
 use crate::workloads::shape::{Body, Profile, Scope, WallClock};
-use crate::workloads::startup;
+use crate::workloads::{Catalogue, Suite, startup};
 
 /// An allocator and all that its executable needs to know of it.
 pub struct Bench {
@@ -43,15 +44,65 @@ pub struct Bench {
     hooks: Hooks,
 }
 
-/// The executable's `#[global_allocator]`, which must be `claimed`: every process proves it.
-pub fn general(facts: &'static Facts, claimed: &'static (dyn GlobalAlloc + Sync)) -> Bench {
-    Bench {
-        facts,
-        contract: Contract::GENERAL,
-        bind: binding::one_by_one_shared::<GlobalSubject>,
-        proof: Proof::Reallocation { claimed, owns: None },
-        library: None,
-        hooks: Hooks::default(),
+/// Over the workloads of `W` instead of this crate's: what comes next says which allocator.
+///
+/// ```no_run
+/// use allocmark::harness::bench;
+/// use allocmark::workloads::Catalogue;
+/// # use allocmark::allocators::arena::Arena;
+///
+/// fn main() -> std::process::ExitCode {
+///     bench::suite::<Catalogue>().bulk::<Arena>().main()
+/// }
+/// ```
+pub fn suite<W: Suite>() -> Over<W> {
+    Over(PhantomData)
+}
+
+/// Makes the executables over one list of workloads; see [`suite`]. The functions of the same names in this module are
+/// those over the [`Catalogue`].
+#[derive(Debug)]
+pub struct Over<W>(PhantomData<W>);
+
+impl<W> Clone for Over<W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for Over<W> {}
+
+impl<W: Suite> Over<W> {
+    /// The executable's `#[global_allocator]`, which must be `claimed`: every process proves it.
+    pub fn general(self, facts: &'static Facts, claimed: &'static (dyn GlobalAlloc + Sync)) -> Bench {
+        Bench {
+            facts,
+            contract: Contract::GENERAL,
+            bind: binding::one_by_one_shared::<GlobalSubject, W>,
+            proof: Proof::Reallocation { claimed, owns: None },
+            library: None,
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// Blocks of one size, on one thread.
+    pub fn fixed_size<S: Known + 'static>(self) -> Bench {
+        scoped(S::FACTS, Contract::FIXED_SIZE, binding::one_by_one::<S, W>)
+    }
+
+    /// Blocks of one size, from and to any thread.
+    pub fn fixed_size_shared<S: Known + Sync + 'static>(self) -> Bench {
+        scoped(S::FACTS, Contract::FIXED_SIZE.for_all_threads(), binding::one_by_one_shared::<S, W>)
+    }
+
+    /// Any size, released all together, on one thread.
+    pub fn bulk<S: Known + Bulk + 'static>(self) -> Bench {
+        scoped(S::FACTS, Contract::BULK, binding::all_together::<S, W>)
+    }
+
+    /// The do-nothing allocator.
+    pub fn control<S: Known + Bulk + 'static>(self) -> Bench {
+        scoped(S::FACTS, Contract::CONTROL, binding::all_together::<S, W>)
     }
 }
 
@@ -59,24 +110,29 @@ fn scoped(facts: &'static Facts, contract: Contract, bind: fn(Contract, Scope) -
     Bench { facts, contract, bind, proof: Proof::Ownership, library: None, hooks: Hooks::default() }
 }
 
-/// Blocks of one size, on one thread.
+/// [`Over::general`] over the catalogue.
+pub fn general(facts: &'static Facts, claimed: &'static (dyn GlobalAlloc + Sync)) -> Bench {
+    suite::<Catalogue>().general(facts, claimed)
+}
+
+/// [`Over::fixed_size`] over the catalogue.
 pub fn fixed_size<S: Known + 'static>() -> Bench {
-    scoped(S::FACTS, Contract::FIXED_SIZE, binding::one_by_one::<S>)
+    suite::<Catalogue>().fixed_size::<S>()
 }
 
-/// Blocks of one size, from and to any thread.
+/// [`Over::fixed_size_shared`] over the catalogue.
 pub fn fixed_size_shared<S: Known + Sync + 'static>() -> Bench {
-    scoped(S::FACTS, Contract::FIXED_SIZE.for_all_threads(), binding::one_by_one_shared::<S>)
+    suite::<Catalogue>().fixed_size_shared::<S>()
 }
 
-/// Any size, released all together, on one thread.
+/// [`Over::bulk`] over the catalogue.
 pub fn bulk<S: Known + Bulk + 'static>() -> Bench {
-    scoped(S::FACTS, Contract::BULK, binding::all_together::<S>)
+    suite::<Catalogue>().bulk::<S>()
 }
 
-/// The do-nothing allocator.
+/// [`Over::control`] over the catalogue.
 pub fn control<S: Known + Bulk + 'static>() -> Bench {
-    scoped(S::FACTS, Contract::CONTROL, binding::all_together::<S>)
+    suite::<Catalogue>().control::<S>()
 }
 
 impl Bench {
@@ -115,6 +171,16 @@ impl Bench {
     pub fn usable(mut self, usable: fn(NonNull<u8>) -> usize) -> Self {
         self.hooks.usable = Some(usable);
         self
+    }
+
+    /// Whether it is the executable's global allocator, of which there is one.
+    pub fn is_general(&self) -> bool {
+        self.contract.class == Class::General
+    }
+
+    /// The allocator's id.
+    pub fn id(&self) -> &'static str {
+        self.facts.id
     }
 
     /// What the allocator can be asked.

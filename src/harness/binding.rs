@@ -1,4 +1,4 @@
-//! Binds an allocator to every workload that fits it: typed code on one side, erased cells on the other.
+//! Binds an allocator to every workload of a list that fits it: typed code on one side, erased cells on the other.
 
 use std::alloc::Layout;
 use std::any::Any;
@@ -21,7 +21,7 @@ use crate::workloads::heap::{Heap, Individually, Refused, Together, take};
 use crate::workloads::mode::{Mode, Pattern, Touch, WrongResult};
 use crate::workloads::shape::{Drive, ManyThreads, OneThread, Scope, Shape, WallClock};
 use crate::workloads::sizes::Sizes;
-use crate::workloads::{self, Visitor};
+use crate::workloads::{Suite, Visitor};
 
 /// How a cell went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Proof {
     }
 }
 
-/// One allocator bound to every workload.
+/// One allocator bound to every workload of a list.
 pub struct Bound {
     /// What can run.
     pub cells: Vec<BoundCell>,
@@ -219,24 +219,24 @@ impl<S: Bulk + 'static> Form for AllTogether<S> {
     }
 }
 
-/// Binds a subject whose blocks are freed one at a time, on one thread.
-pub fn one_by_one<S: Subject + 'static>(contract: Contract, scope: Scope) -> Bound {
+/// Binds a subject whose blocks are freed one at a time to the workloads of `W`, on one thread.
+pub fn one_by_one<S: Subject + 'static, W: Suite>(contract: Contract, scope: Scope) -> Bound {
     let mut binder = Serial::<OneByOne<S>>::new(contract, scope);
-    workloads::each(&mut binder);
+    W::each(&mut binder);
     binder.bound
 }
 
-/// Binds a subject whose blocks are freed one at a time, on any thread.
-pub fn one_by_one_shared<S: Subject + Sync + 'static>(contract: Contract, scope: Scope) -> Bound {
+/// Binds a subject whose blocks are freed one at a time to the workloads of `W`, on any thread.
+pub fn one_by_one_shared<S: Subject + Sync + 'static, W: Suite>(contract: Contract, scope: Scope) -> Bound {
     let mut binder = Parallel(Serial::<OneByOne<S>>::new(contract, scope));
-    workloads::each(&mut binder);
+    W::each(&mut binder);
     binder.0.bound
 }
 
-/// Binds a subject that releases everything at once, on one thread.
-pub fn all_together<S: Bulk + 'static>(contract: Contract, scope: Scope) -> Bound {
+/// Binds a subject that releases everything at once to the workloads of `W`, on one thread.
+pub fn all_together<S: Bulk + 'static, W: Suite>(contract: Contract, scope: Scope) -> Bound {
     let mut binder = Serial::<AllTogether<S>>::new(contract, scope);
-    workloads::each(&mut binder);
+    W::each(&mut binder);
     binder.bound
 }
 

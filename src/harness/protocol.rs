@@ -6,6 +6,9 @@
 //! | is this cell right? | [`VERIFY`] with the case's name | a [`Verified`] as JSON on stdout |
 //! | measure this cell | [`CELL`], [`PROBE`] and [`OUTCOME`] in the environment, criterion's own arguments | an [`Answer`] in the file that [`OUTCOME`] names; for time, criterion's files beside it |
 //!
+//! An executable may hold several allocators: [`ALLOCATOR`] in the environment says which of them is meant. One that holds a
+//! single one need not look at it.
+//!
 //! An executable that does not answer the first question is somebody's ordinary benchmark and is left alone.
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +31,9 @@ pub const PROFILE: &str = "ALLOCMARK_PROFILE";
 
 /// Environment: the seed of all random choices.
 pub const SEED: &str = "ALLOCMARK_SEED";
+
+/// Environment: which of the executable's allocators is meant, by its id.
+pub const ALLOCATOR: &str = "ALLOCMARK_ALLOCATOR";
 
 /// Environment: the one case to measure.
 pub const CELL: &str = "ALLOCMARK_CELL";

@@ -19,7 +19,8 @@
 //! | [`birth`] | threads that are born and die inside the clock |
 //! | [`text`] | a small text type over any allocator |
 //!
-//! To add a workload, write its file and add one row to [`each`].
+//! To add a workload, write its file and add one row to [`each`]. One that lives in another crate stands in a [`Suite`]
+//! there.
 
 pub mod aligned;
 pub mod batch;
@@ -65,7 +66,47 @@ pub trait Visitor {
     fn many_threads<W: ManyThreads>(&mut self);
 }
 
-/// The one list of workloads, in the order in which the site shows them.
+/// A list of workloads, in the order in which the site shows them. Whoever measures workloads of their own writes one.
+///
+/// A list may contain another: the catalogue and one more workload, or a few of the catalogue's alone.
+///
+/// ```
+/// use allocmark::workloads::{Catalogue, Suite, Visitor, churn, tree};
+///
+/// struct Some;
+///
+/// impl Suite for Some {
+///     fn each(visitor: &mut impl Visitor) {
+///         visitor.one_thread::<churn::Churn>();
+///         visitor.one_thread::<tree::Tree>();
+///     }
+/// }
+///
+/// struct AllAndMine;
+///
+/// impl Suite for AllAndMine {
+///     fn each(visitor: &mut impl Visitor) {
+///         Catalogue::each(visitor);
+///         // visitor.one_thread::<mine::Mine>();
+///     }
+/// }
+/// ```
+pub trait Suite: 'static {
+    /// Calls the method of `visitor` that suits each workload, once.
+    fn each(visitor: &mut impl Visitor);
+}
+
+/// The workloads of this crate.
+#[derive(Clone, Copy, Debug)]
+pub struct Catalogue;
+
+impl Suite for Catalogue {
+    fn each(visitor: &mut impl Visitor) {
+        each(visitor);
+    }
+}
+
+/// The list of this crate's workloads, in the order in which the site shows them.
 pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<pair::Pair>();
     visitor.one_thread::<batch::Batch>();

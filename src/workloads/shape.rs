@@ -217,6 +217,13 @@ pub trait Body {
     fn pass(&mut self, clock: &dyn Clock) -> Pass;
 }
 
+/// A closure that runs a pass is a body: enough for a workload that keeps nothing from pass to pass but what it captures.
+impl<F: FnMut(&dyn Clock) -> Pass> Body for F {
+    fn pass(&mut self, clock: &dyn Clock) -> Pass {
+        self(clock)
+    }
+}
+
 /// What one pass took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pass {

@@ -1,4 +1,4 @@
-//! The bench executables: built by cargo once, asked who they are.
+//! The bench executables: built by cargo once, or one that is there already; asked who they are.
 
 mod check;
 
@@ -29,11 +29,11 @@ pub struct Executable {
 /// What was built, and how.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// In the order of the allocator list, then by name.
+    /// In the order of the allocator list, then by name; of one executable that holds them all, in its own order.
     pub executables: Vec<Executable>,
     /// Cargo profile settings that change a cell of 3 ns.
     pub profile: BTreeMap<String, String>,
-    /// The package in whose directory they were built; `None` in a workspace without one.
+    /// The package in whose directory they were built; `None` in a workspace without one, and where nothing was built.
     pub package: Option<String>,
     /// Bench targets that could not say who they are, and why. Somebody's ordinary benchmarks are not among them.
     pub silent: Vec<(String, String)>,
@@ -74,7 +74,7 @@ pub fn build(directory: &Path, features: &str, profile: &str) -> Result<Built, R
     let (mut executables, mut silent) = (Vec::new(), Vec::new());
     for message in &benches {
         let Some(path) = message["executable"].as_str().map(PathBuf::from) else { continue };
-        match describe(&path, profile)? {
+        match describe(&path, None, profile)? {
             // Another configuration of an allocator, which this profile does not measure: see `matrix::postponed`.
             Answer::Speaks(description)
                 if description.allocator.configuration_of.is_some() && description.cells.is_empty() => {}
@@ -103,6 +103,35 @@ pub fn build(directory: &Path, features: &str, profile: &str) -> Result<Built, R
     Ok(Built { executables, profile, package, silent })
 }
 
+/// An executable that is there already and holds `allocators`: asked about each of them once.
+///
+/// # Errors
+/// If it does not say who they are, or what it says cannot become one record.
+pub fn ready(path: &Path, allocators: &[&str], profile: &str) -> Result<Built, RunError> {
+    let hash = hash(path)?;
+    let mut executables = Vec::with_capacity(allocators.len());
+    for allocator in allocators {
+        let problem = match describe(path, Some(allocator), profile)? {
+            Answer::Speaks(description) if description.allocator.id == *allocator => {
+                let (path, hash) = (path.to_owned(), hash.clone());
+                executables.push(Executable { path, description: *description, hash });
+                continue;
+            }
+            Answer::Speaks(description) => {
+                format!("asked about {allocator} it spoke of {}", description.allocator.id)
+            }
+            Answer::Foreign => format!("asked about {allocator} it gave no description"),
+            Answer::Silent(why) => format!("asked about {allocator} it did not answer: {why}"),
+        };
+        let expected = "a description of each of its allocators";
+        return Err(RunError::Description { executable: file_name(path), problem, expected });
+    }
+    check::all(&executables)?;
+    // Cargo's other settings left no trace in it that could be read.
+    let assertions = ("debug-assertions".to_owned(), cfg!(debug_assertions).to_string());
+    Ok(Built { executables, profile: [assertions].into(), package: None, silent: Vec::new() })
+}
+
 /// A file's name without its directory, which says more about a machine than about a run.
 pub(super) fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
@@ -125,10 +154,13 @@ enum Answer {
     Silent(String),
 }
 
-fn describe(path: &Path, profile: &str) -> Result<Answer, RunError> {
+fn describe(path: &Path, allocator: Option<&str>, profile: &str) -> Result<Answer, RunError> {
     let mut command = Command::new(path);
     // No description depends on the seed; one in our own environment that is not a number would be refused.
     command.arg(protocol::DESCRIBE).env(protocol::PROFILE, profile).env(protocol::SEED, "1");
+    if let Some(allocator) = allocator {
+        command.env(protocol::ALLOCATOR, allocator);
+    }
     process::without_tuning(&mut command);
     let finished = process::run(command, PATIENCE)
         .map_err(|source| RunError::Process { executable: file_name(path), source })?;
@@ -160,7 +192,7 @@ fn understand(stdout: &[u8]) -> Answer {
 fn hash(path: &Path) -> Result<String, RunError> {
     let bytes = fs::read(path).map_err(|source| RunError::File {
         path: path.to_owned(),
-        expected: "an executable that cargo just built",
+        expected: "an executable that can be read",
         source,
     })?;
     // Lossy text would make different bytes equal; hexadecimal words do not.

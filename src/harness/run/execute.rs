@@ -42,8 +42,10 @@ pub struct Processes<'e> {
 
 impl Processes<'_> {
     fn command(&self, runner: Runner) -> Command {
-        let mut command = Command::new(&self.executables[runner.executable].path);
+        let executable = &self.executables[runner.executable];
+        let mut command = Command::new(&executable.path);
         process::without_tuning(&mut command);
+        command.env(protocol::ALLOCATOR, &executable.description.allocator.id);
         command.env(protocol::PROFILE, &self.profile).env(protocol::SEED, self.seed.to_string());
         command
     }

@@ -58,7 +58,7 @@ pub enum RunError {
     },
     /// The filters leave nothing.
     #[error(
-        "no cell is left by --allocator {allocator:?} and --workload {workload:?}; `allocmark list` shows what there is"
+        "no cell is left by --allocator {allocator:?} and --workload {workload:?}; a --dry-run without the two shows what there is"
     )]
     Nothing {
         /// The filter.
