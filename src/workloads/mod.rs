@@ -16,6 +16,8 @@
 //! | [`sizes`] | distributions of block sizes |
 //! | [`program`] | takes and frees drawn beforehand, with moments to look at memory |
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
+//! | [`board`] | a table of blocks that threads swap with each other |
+//! | [`label`] | blocks that carry their own size |
 //! | [`birth`] | threads that are born and die inside the clock |
 //! | [`text`] | a small text type over any allocator |
 //!
@@ -23,6 +25,7 @@
 
 pub mod batch;
 pub mod birth;
+pub mod board;
 pub mod bulk;
 pub mod churn;
 pub mod fixed_size;
@@ -30,6 +33,7 @@ pub mod fragment;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
+pub mod label;
 pub mod litter;
 pub mod local;
 pub mod mode;

@@ -22,6 +22,10 @@ pub struct Slot {
     pub size: NonZeroU32,
 }
 
+// SAFETY: a slot is an address and a number. To look into the block or to free it is unsafe, and who does so on another
+// thread answers for that the allocator is one for all threads and that nobody else uses the block.
+unsafe impl Send for Slot {}
+
 impl Slot {
     /// No block.
     pub const EMPTY: Self = Self { block: NonNull::dangling(), size: NonZeroU32::MIN };
@@ -69,7 +73,7 @@ impl Slot {
     clippy::pointers_in_nomem_asm_block,
     reason = "there is no instruction that could follow the pointer"
 )]
-fn opaque(block: NonNull<u8>) -> NonNull<u8> {
+pub(super) fn opaque(block: NonNull<u8>) -> NonNull<u8> {
     #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
     {
         let mut address = block.as_ptr();
