@@ -34,6 +34,7 @@ pub mod grow;
 pub mod handoff;
 pub mod heap;
 pub mod label;
+pub mod larson;
 pub mod litter;
 pub mod local;
 pub mod mode;
@@ -72,6 +73,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<bulk::BulkRelease>();
     visitor.one_thread::<fixed_size::FixedSize>();
     visitor.many_threads::<local::Local>();
+    visitor.many_threads::<larson::Larson>();
     visitor.many_threads::<handoff::Handoff>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
