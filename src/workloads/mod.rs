@@ -28,6 +28,7 @@ pub mod birth;
 pub mod board;
 pub mod bulk;
 pub mod churn;
+pub mod exchange;
 pub mod fixed_size;
 pub mod fragment;
 pub mod grow;
@@ -75,6 +76,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<local::Local>();
     visitor.many_threads::<larson::Larson>();
     visitor.many_threads::<handoff::Handoff>();
+    visitor.many_threads::<exchange::Exchange>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<fragment::Fragment>();
