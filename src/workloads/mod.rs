@@ -29,6 +29,7 @@ pub mod board;
 pub mod bulk;
 pub mod churn;
 pub mod exchange;
+pub mod false_sharing;
 pub mod fixed_size;
 pub mod fragment;
 pub mod grow;
@@ -77,6 +78,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<larson::Larson>();
     visitor.many_threads::<handoff::Handoff>();
     visitor.many_threads::<exchange::Exchange>();
+    visitor.many_threads::<false_sharing::FalseSharing>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<fragment::Fragment>();
