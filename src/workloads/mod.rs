@@ -53,6 +53,7 @@ pub mod strings;
 pub mod table;
 pub mod team;
 pub mod text;
+pub mod thread_birth;
 pub mod tree;
 
 use shape::{ManyThreads, OneThread};
@@ -79,6 +80,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<handoff::Handoff>();
     visitor.many_threads::<exchange::Exchange>();
     visitor.many_threads::<false_sharing::FalseSharing>();
+    visitor.many_threads::<thread_birth::ThreadBirth>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<fragment::Fragment>();
