@@ -39,6 +39,7 @@ pub mod label;
 pub mod larson;
 pub mod litter;
 pub mod local;
+pub mod messages;
 pub mod mixed_order;
 pub mod mode;
 pub mod pair;
@@ -83,6 +84,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<false_sharing::FalseSharing>();
     visitor.many_threads::<thread_birth::ThreadBirth>();
     visitor.many_threads::<mixed_order::MixedOrder>();
+    visitor.many_threads::<messages::Messages>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<fragment::Fragment>();
