@@ -53,9 +53,10 @@ impl Shape for Larson {
               to the old grows with every generation.\n\n\
               Each line runs on a CPU of its own while there are enough. The births, two of them in 100 000 \
               replacements, are in the time: a few per cent of it at 10 ns a replacement.",
-        effect: "Close to `local` in time for allocators with thread caches, and scaling as well: 2 % of remote frees are \
-              few. (Sizes are other ones, so what can be compared with `local` is an allocator's time over another's.) \
-              Slower where a thread's end or its first allocation is dear: jemalloc and the system's malloc set up a cache for every new thread, mimalloc lets the next one adopt abandoned pages, `slab` hands a dead \
+        effect: "Close to `local` in time for allocators with thread caches, and scaling as well: 2 % of remote \
+              frees are few. (Sizes are other ones, so what can be compared with `local` is an allocator's time over \
+              another's.) Slower where a thread's end or its first allocation is dear: jemalloc and the system's malloc \
+              set up a cache for every new thread, mimalloc lets the next one adopt abandoned pages, `slab` hands a dead \
               thread's heap on whole. An allocator with one lock does not get faster with threads.",
         origin: "Larson and Krishnan, \"Memory allocation for long-running server applications\" (1998), with its 1 000 \
               slots and 50 000 replacements; mimalloc-bench's copy has 5 000 and 500 000, and runs for a fixed time. Here \
