@@ -13,7 +13,7 @@ use allocmark::harness::binding::{self, Fault};
 use allocmark::harness::findings::Findings;
 use allocmark::harness::metric::Metric;
 use allocmark::workloads::Catalogue;
-use allocmark::workloads::shape::{Profile, Scope};
+use allocmark::workloads::shape::{Family, Profile, Scope};
 
 /// What a broken allocator does wrong.
 trait Defect: 'static {
@@ -191,7 +191,9 @@ fn an_allocator_that_hands_one_block_to_two_threads_is_caught() {
         Contract::GENERAL,
         Scope { profile: Profile::Smoke, cpus: 2 },
     );
-    for cell in bound.cells.iter().filter(|cell| ["local", "handoff"].contains(&cell.case.workload.id)) {
+    for cell in
+        bound.cells.iter().filter(|cell| ["local", "larson", "handoff"].contains(&cell.case.workload.id))
+    {
         match cell.verify(1, None) {
             Err(Fault::WrongAnswer(detail)) => assert!(detail.contains("overlaps"), "{detail}"),
             other => panic!("{}: {other:?}", cell.case.workload.id),
@@ -205,6 +207,24 @@ fn a_sound_allocator_passes() {
         ["pair", "batch", "churn", "grow", "zeroed", "aligned", "bulk", "fixed-size", "strings", "tree"]
     {
         assert!(faults::<Sound>(workload).iter().all(Result::is_ok), "{workload}");
+    }
+}
+
+#[test]
+fn threads_that_hand_blocks_on_find_nothing_wrong_with_a_sound_allocator() {
+    let scope = Scope { profile: Profile::Standard, cpus: 2 };
+    let bound = binding::one_by_one_shared::<GlobalSubject, Catalogue>(Contract::GENERAL, scope);
+    // Where blocks change hands. One thread has nobody to be at odds with, and many take minutes unoptimised.
+    let threaded = |cell: &&binding::BoundCell| {
+        let workload = cell.case.workload;
+        workload.family == Family::Threads && workload.id != "local" && [2, 3, 10].contains(&cell.threads)
+    };
+    let cells: Vec<_> = bound.cells.iter().filter(threaded).collect();
+    assert!(!cells.is_empty());
+    for cell in cells {
+        if let Err(fault) = cell.verify(1, None) {
+            panic!("{} {}: {fault}", cell.case.workload.id, cell.case.params);
+        }
     }
 }
 

@@ -56,10 +56,7 @@ impl Shape for Local {
     };
 
     fn cases(scope: Scope) -> Vec<Self> {
-        let mut standard = vec![1, 2, scope.cpus, 2 * scope.cpus];
-        standard.sort_unstable();
-        standard.dedup();
-        scope.pick(vec![1, 2, 4], standard).into_iter().map(|threads| Self { threads }).collect()
+        scope.pick(vec![1, 2, 4], scope.threads(1)).into_iter().map(|threads| Self { threads }).collect()
     }
 
     fn params(&self) -> Params {

@@ -16,6 +16,8 @@
 //! | [`sizes`] | distributions of block sizes |
 //! | [`program`] | takes and frees drawn beforehand, with moments to look at memory |
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
+//! | [`board`] | a table of blocks that threads swap with each other |
+//! | [`label`] | blocks that carry their own size |
 //! | [`birth`] | threads that are born and die inside the clock |
 //! | [`text`] | a small text type over any allocator |
 //!
@@ -25,18 +27,25 @@
 pub mod aligned;
 pub mod batch;
 pub mod birth;
+pub mod board;
 pub mod bulk;
 pub mod churn;
+pub mod exchange;
+pub mod false_sharing;
 pub mod fixed_size;
 pub mod fragment;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
 pub mod hot_cold;
+pub mod label;
 pub mod large;
+pub mod larson;
 pub mod litter;
 pub mod local;
 pub mod locality;
+pub mod messages;
+pub mod mixed_order;
 pub mod mode;
 pub mod pair;
 pub mod params;
@@ -52,6 +61,7 @@ pub mod strings;
 pub mod table;
 pub mod team;
 pub mod text;
+pub mod thread_birth;
 pub mod tree;
 pub mod zeroed;
 
@@ -121,7 +131,13 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<locality::Locality>();
     visitor.one_thread::<startup::Startup>();
     visitor.many_threads::<local::Local>();
+    visitor.many_threads::<larson::Larson>();
     visitor.many_threads::<handoff::Handoff>();
+    visitor.many_threads::<exchange::Exchange>();
+    visitor.many_threads::<false_sharing::FalseSharing>();
+    visitor.many_threads::<thread_birth::ThreadBirth>();
+    visitor.many_threads::<mixed_order::MixedOrder>();
+    visitor.many_threads::<messages::Messages>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<fragment::Fragment>();

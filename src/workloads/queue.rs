@@ -34,7 +34,7 @@ pub struct Queue {
     consumer: Side,
     /// The last batch of a lap is in: a waiting consumer must not hope for half a queue.
     last: AtomicBool,
-    /// One side panicked: nobody may wait for it.
+    /// One side is gone: nobody may wait for it.
     closed: AtomicBool,
     sleep: Mutex<()>,
 }
@@ -168,17 +168,23 @@ impl Queue {
         }
     }
 
+    /// Says that this side is gone: nobody waits for it any more, `push` and `pop` fail.
+    pub fn close(&self) {
+        let sleep = self.sleep.lock().unwrap_or_else(PoisonError::into_inner);
+        // Relaxed: a sleeper looks at it under the lock, anybody else may see it a batch later.
+        self.closed.store(true, Ordering::Relaxed);
+        drop(sleep);
+        self.producer.wake.notify_all();
+        self.consumer.wake.notify_all();
+    }
+
     /// Closes the queue if this thread panics before the guard is dropped.
     pub fn close_on_panic(&self) -> impl Drop + '_ {
         struct Guard<'q>(&'q Queue);
         impl Drop for Guard<'_> {
             fn drop(&mut self) {
                 if thread::panicking() {
-                    let sleep = self.0.sleep.lock().unwrap_or_else(PoisonError::into_inner);
-                    self.0.closed.store(true, Ordering::Relaxed);
-                    drop(sleep);
-                    self.0.producer.wake.notify_all();
-                    self.0.consumer.wake.notify_all();
+                    self.0.close();
                 }
             }
         }

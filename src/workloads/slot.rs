@@ -22,6 +22,10 @@ pub struct Slot {
     pub size: NonZeroU32,
 }
 
+// SAFETY: a slot is an address and a number. To look into the block or to free it is unsafe, and who does so on another
+// thread answers for that the allocator is one for all threads and that nobody else uses the block.
+unsafe impl Send for Slot {}
+
 impl Slot {
     /// No block.
     pub const EMPTY: Self = Self { block: NonNull::dangling(), size: NonZeroU32::MIN };

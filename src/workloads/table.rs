@@ -55,6 +55,12 @@ impl<T: Copy> Table<T> {
     }
 }
 
+// SAFETY: a table owns its elements as a `Vec` does; which thread unmaps the memory makes no difference.
+unsafe impl<T: Copy + Send> Send for Table<T> {}
+
+// SAFETY: through `&Table` elements are only read, unless by a protocol of the one who asks for `pointer`.
+unsafe impl<T: Copy + Sync> Sync for Table<T> {}
+
 impl<T: Copy> Table<T> {
     /// The first element, for callers that share elements between threads by a protocol of their own.
     pub fn pointer(&self) -> NonNull<T> {
