@@ -14,6 +14,7 @@
 //! | [`litter`] | free lists as an aged program leaves them |
 //! | [`table`] | tables made before the clock, outside the allocator under test |
 //! | [`sizes`] | distributions of block sizes |
+//! | [`lifetimes`] | who dies next in a heap of constant size |
 //! | [`program`] | takes and frees drawn beforehand, with moments to look at memory |
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
 //! | [`birth`] | threads that are born and die inside the clock |
@@ -30,12 +31,14 @@ pub mod fragment;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
+pub mod lifetimes;
 pub mod litter;
 pub mod local;
 pub mod mode;
 pub mod pair;
 pub mod params;
 pub mod probe;
+pub mod production;
 pub mod program;
 pub mod queue;
 pub mod sawtooth;
@@ -46,6 +49,7 @@ pub mod strings;
 pub mod table;
 pub mod team;
 pub mod text;
+pub mod trace;
 pub mod tree;
 
 use shape::{ManyThreads, OneThread};
@@ -71,6 +75,8 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<handoff::Handoff>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
+    visitor.one_thread::<production::Production>();
+    visitor.one_thread::<trace::Trace>();
     visitor.one_thread::<fragment::Fragment>();
     visitor.one_thread::<sawtooth::Sawtooth>();
 }
