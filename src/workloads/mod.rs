@@ -24,6 +24,7 @@
 
 pub mod batch;
 pub mod birth;
+pub mod blow_up;
 pub mod bulk;
 pub mod churn;
 pub mod fixed_size;
@@ -34,6 +35,7 @@ pub mod heap;
 pub mod lifetimes;
 pub mod litter;
 pub mod local;
+pub mod long_run;
 pub mod mode;
 pub mod pair;
 pub mod params;
@@ -79,4 +81,6 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<trace::Trace>();
     visitor.one_thread::<fragment::Fragment>();
     visitor.one_thread::<sawtooth::Sawtooth>();
+    visitor.many_threads::<blow_up::BlowUp>();
+    visitor.one_thread::<long_run::LongRun>();
 }
