@@ -7,12 +7,24 @@
 
 #[path = "../../src/workloads/trace/forge.rs"]
 mod forge;
+#[allow(dead_code, reason = "what the target does not use, others do")]
+#[path = "../../src/workloads/trace/format.rs"]
+mod format;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../src/workloads/trace/operation.rs"]
+mod operation;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../src/workloads/trace/reader.rs"]
+mod reader;
+#[path = "../../src/workloads/trace/writer.rs"]
+mod writer;
 
-use allocmark::workloads::trace::operation::{Align, Call, Ledger, Operation};
-use allocmark::workloads::trace::reader::{Place, ReadError, Reader};
-use allocmark::workloads::trace::writer::Writer;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
+
+use operation::{Align, Call, Ledger, Operation};
+use reader::{Place, ReadError, Reader};
+use writer::Writer;
 
 #[derive(Arbitrary, Debug)]
 enum Input<'a> {

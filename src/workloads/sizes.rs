@@ -28,12 +28,12 @@ pub enum Sizes {
     /// bytes lie in blocks over 8 KiB. A smooth curve all the same: programs have spikes at the sizes of their types, and
     /// the blocks over 32 KiB that servers have too (0.04–1 %) are missing.
     ThreeHalves(usize, usize),
-    /// What [`ThreeHalves`](Self::ThreeHalves) misses added: half of the blocks have one of [`SPIKES`], three in a thousand
-    /// have 32 KiB to 256 KiB (density falling with the square), the others are three-halves from 8 bytes to 32 KiB. 67 %
-    /// of the blocks have at most 64 bytes and 96 % at most 1 KiB; the mean is half a KiB, and nearly half of the bytes lie
-    /// in the few large blocks. Within what the ten server profiles published with fleetbench show (59–72 %, 88–98 %,
-    /// 0.04–1 % over 32 KiB, means of 197–1 334 bytes), but none of them: where its spikes are is a choice, and servers also
-    /// have blocks of many MiB.
+    /// What [`ThreeHalves`](Self::ThreeHalves) misses added: half of the blocks have one of thirteen sizes that types
+    /// have, three in a thousand have 32 KiB to 256 KiB (density falling with the square), the others are three-halves
+    /// from 8 bytes to 32 KiB. 67 % of the blocks have at most 64 bytes and 96 % at most 1 KiB; the mean is half a KiB,
+    /// and nearly half of the bytes lie in the few large blocks. Within what the ten server profiles published with
+    /// fleetbench show (59–72 %, 88–98 %, 0.04–1 % over 32 KiB, means of 197–1 334 bytes), but none of them: where its
+    /// spikes are is a choice, and servers also have blocks of many MiB.
     Server,
 }
 
