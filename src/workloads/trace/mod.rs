@@ -167,6 +167,12 @@ pub enum LoadError {
         /// Counted from 0.
         row: usize,
     },
+    /// It is longer than what can be repeated.
+    #[error("there are more than {most} rows: a replay has them all in memory")]
+    Long {
+        /// The limit.
+        most: usize,
+    },
     /// A block as large as this machine, or the table of a replay, cannot have.
     #[error("row {row} asks for {bytes} bytes: blocks of 4 GiB and more are not replayed")]
     Large {
@@ -177,12 +183,23 @@ pub enum LoadError {
     },
 }
 
+/// Rows of a replay, at most: 192 MiB of table, and a pass of a second. A packed file can be a thousand times as long as it
+/// looks.
+const MOST_STEPS: usize = 1 << 24;
+
 impl Program {
-    /// Reads a trace to its end. Takes twelve bytes for each row that there really is.
+    /// Reads a trace to its end. Takes some 24 bytes for each row that there really is, and twelve are kept.
     ///
     /// # Errors
     /// What is wrong with the file, or why it is not replayed.
     pub fn load<R: std::io::Read>(reader: Result<Reader<R>, ReadError>) -> Result<Self, LoadError> {
+        Self::load_up_to(MOST_STEPS, reader)
+    }
+
+    fn load_up_to<R: std::io::Read>(
+        most: usize,
+        reader: Result<Reader<R>, ReadError>,
+    ) -> Result<Self, LoadError> {
         let (mut reader, mut steps) = (reader?, Vec::new());
         // By slot: size and alignment of its block.
         let mut blocks: Vec<(u32, Align)> = Vec::new();
@@ -192,6 +209,9 @@ impl Program {
             let Operation { thread, slot, call } = operation?;
             if thread > 0 {
                 return Err(LoadError::Threads { row });
+            }
+            if row == most {
+                return Err(LoadError::Long { most });
             }
             let (kind, bytes, asked) = match call {
                 Call::Alloc { size, align } => (Kind::Alloc, size, Some(align)),
