@@ -14,6 +14,7 @@
 //! | [`litter`] | free lists as an aged program leaves them |
 //! | [`table`] | tables made before the clock, outside the allocator under test |
 //! | [`sizes`] | distributions of block sizes |
+//! | [`lifetimes`] | who dies next in a heap of constant size |
 //! | [`program`] | takes and frees drawn beforehand, with moments to look at memory |
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
 //! | [`board`] | a table of blocks that threads swap with each other |
@@ -27,6 +28,7 @@
 pub mod aligned;
 pub mod batch;
 pub mod birth;
+pub mod blow_up;
 pub mod board;
 pub mod bulk;
 pub mod churn;
@@ -41,15 +43,18 @@ pub mod hot_cold;
 pub mod label;
 pub mod large;
 pub mod larson;
+pub mod lifetimes;
 pub mod litter;
 pub mod local;
 pub mod locality;
+pub mod long_run;
 pub mod messages;
 pub mod mixed_order;
 pub mod mode;
 pub mod pair;
 pub mod params;
 pub mod probe;
+pub mod production;
 pub mod program;
 pub mod queue;
 pub mod sawtooth;
@@ -62,6 +67,7 @@ pub mod table;
 pub mod team;
 pub mod text;
 pub mod thread_birth;
+pub mod trace;
 pub mod tree;
 pub mod zeroed;
 
@@ -140,6 +146,10 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<messages::Messages>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
+    visitor.one_thread::<production::Production>();
+    visitor.one_thread::<trace::Trace>();
     visitor.one_thread::<fragment::Fragment>();
     visitor.one_thread::<sawtooth::Sawtooth>();
+    visitor.many_threads::<blow_up::BlowUp>();
+    visitor.one_thread::<long_run::LongRun>();
 }

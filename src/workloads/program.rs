@@ -5,6 +5,8 @@
 
 use std::num::NonZeroU32;
 
+use allocator_api2::alloc::Allocator;
+
 use super::heap::Heap;
 use super::mode::Mode;
 use super::shape::{Body, Clock, Drive, Pass, timed};
@@ -92,11 +94,7 @@ impl Draft {
         let start = self.live_bytes;
         for part in 1..=moments {
             while self.live_bytes < start + (bytes - start) * part / moments {
-                let (slot, size) = (self.sizes.length as u32, sizes.draw(random));
-                self.steps.push(Step { slot, size: Some(size) });
-                self.sizes.push(size);
-                self.live.push(slot);
-                self.live_bytes += u64::from(size.get());
+                self.take(sizes.draw(random));
             }
             self.moment(phase);
         }
@@ -107,12 +105,32 @@ impl Draft {
         let go = self.live.length - keep;
         for part in 1..=moments {
             while self.live.length > keep + go - go * part / moments {
-                let Some(slot) = self.live.pop() else { break };
-                self.steps.push(Step { slot, size: None });
-                self.live_bytes -= u64::from(self.sizes.filled()[slot as usize].get());
+                self.free_last();
             }
             self.moment(phase);
         }
+    }
+
+    /// Frees `blocks` live blocks drawn at random, and after each takes others until `bytes` are live: constant load,
+    /// while its sizes change. One moment, at the end.
+    pub fn replace(
+        &mut self,
+        phase: &'static str,
+        blocks: usize,
+        bytes: u64,
+        sizes: Sizes,
+        random: &mut Random,
+    ) {
+        for _ in 0..blocks.min(self.live.length) {
+            let victim = random.below(self.live.length as u64) as usize;
+            let last = self.live.length - 1;
+            self.live.filled_mut().swap(victim, last);
+            self.free_last();
+            while self.live_bytes < bytes {
+                self.take(sizes.draw(random));
+            }
+        }
+        self.moment(phase);
     }
 
     /// The slots of the live blocks, in any order that a workload wants.
@@ -120,8 +138,35 @@ impl Draft {
         self.live.filled_mut()
     }
 
+    fn take(&mut self, size: NonZeroU32) {
+        let slot = self.sizes.length as u32;
+        self.steps.push(Step { slot, size: Some(size) });
+        self.sizes.push(size);
+        self.live.push(slot);
+        self.live_bytes += u64::from(size.get());
+    }
+
+    /// Frees the last of the live blocks, if there is one.
+    fn free_last(&mut self) {
+        let Some(slot) = self.live.pop() else { return };
+        self.steps.push(Step { slot, size: None });
+        self.live_bytes -= u64::from(self.sizes.filled()[slot as usize].get());
+    }
+
     fn moment(&mut self, phase: &'static str) {
         self.moments.push(Moment { steps: self.steps.length, phase, live_bytes: self.live_bytes });
+    }
+
+    /// The program that was drafted.
+    ///
+    /// # Panics
+    /// If a block would be left.
+    pub fn finish(self) -> Program {
+        let Self { steps, sizes, live, moments, .. } = self;
+        assert_eq!(live.length, 0, "a program frees every block that it takes");
+        let slots = Table::new(sizes.length, |_| Slot::EMPTY);
+        // What only the drafting needed is not there while memory is looked at: it goes here.
+        Program { steps, moments, slots }
     }
 
     /// Hands the program to `drive`, on a heap.
@@ -129,41 +174,58 @@ impl Draft {
     /// # Panics
     /// If a block would be left.
     pub fn run<H: Heap, M: Mode>(self, heap: &mut H, mode: &mut M, drive: Drive<'_>) {
-        let Self { steps, sizes, live, moments, .. } = self;
-        assert_eq!(live.length, 0, "a program frees every block that it takes");
-        let slots = Table::new(sizes.length, |_| Slot::EMPTY);
-        // What only the drafting needed is not there while memory is looked at.
-        drop((sizes, live));
-        drive(&mut Program { steps, moments, slots, heap, mode });
+        drive(&mut Alone { program: self.finish(), heap, mode });
     }
 }
 
-struct Program<'h, H, M> {
+/// Takes and frees, from nothing live to nothing live.
+#[derive(Debug)]
+pub struct Program {
     steps: Column<Step>,
     moments: Column<Moment>,
     slots: Table<Slot>,
+}
+
+impl Program {
+    /// Takes and frees in it.
+    pub fn steps(&self) -> usize {
+        self.steps.length
+    }
+
+    /// Runs it once.
+    pub fn play<A: Allocator + Copy, M: Mode>(&mut self, allocator: A, mode: &mut M, clock: &dyn Clock) {
+        let (steps, mut done) = (self.steps.filled(), 0);
+        for moment in self.moments.filled() {
+            for step in &steps[done..moment.steps] {
+                let slot = &mut self.slots[step.slot as usize];
+                match step.size {
+                    Some(size) => *slot = Slot::take(allocator, size, mode),
+                    // SAFETY: a draft frees each slot once, after it was taken, which was from the same allocator with
+                    // the same mode: a program is played from its start to its end.
+                    None => unsafe { slot.free(allocator, mode) },
+                }
+            }
+            done = moment.steps;
+            clock.checkpoint(moment.phase, moment.live_bytes);
+        }
+    }
+}
+
+// SAFETY: its slots are empty but while it is played, which takes `&mut`: until then nobody looks at the pointers in them.
+// What a play leaves in them is overwritten by the next before it is used. The tables themselves are memory of the process
+// that any thread may use.
+unsafe impl Send for Program {}
+
+struct Alone<'h, H, M> {
+    program: Program,
     heap: &'h mut H,
     mode: &'h mut M,
 }
 
-impl<H: Heap, M: Mode> Body for Program<'_, H, M> {
+impl<H: Heap, M: Mode> Body for Alone<'_, H, M> {
     fn pass(&mut self, clock: &dyn Clock) -> Pass {
         let handle = self.heap.handle();
-        let (steps, mut done) = (self.steps.filled(), 0);
-        timed(clock, steps.len(), || {
-            for moment in self.moments.filled() {
-                for step in &steps[done..moment.steps] {
-                    let slot = &mut self.slots[step.slot as usize];
-                    match step.size {
-                        Some(size) => *slot = Slot::take(handle, size, self.mode),
-                        // SAFETY: a draft frees each slot once, after it was taken.
-                        None => unsafe { slot.free(handle, self.mode) },
-                    }
-                }
-                done = moment.steps;
-                clock.checkpoint(moment.phase, moment.live_bytes);
-            }
-        })
+        timed(clock, self.program.steps(), || self.program.play(handle, self.mode, clock))
     }
 }
 
@@ -186,6 +248,9 @@ mod tests {
         random.shuffle(draft.live());
         draft.drain("down", 50, 4);
         draft.rise("up", 80_000, sizes, &mut random, 3);
+        let before = (draft.live.length, draft.live_bytes);
+        draft.replace("turn", 200, 80_000, Sizes::Fixed(64), &mut random);
+        assert!((80_000..84_096).contains(&draft.live_bytes) && draft.live.length > before.0, "{before:?}");
         draft.drain("down", 0, 2);
 
         let mut live = vec![None; draft.sizes.length];
@@ -203,7 +268,7 @@ mod tests {
         assert!(steps.next().is_none(), "the last moment comes after the last step");
         let peaks: Vec<u64> = draft.moments.filled().iter().map(|moment| moment.live_bytes).collect();
         assert!((100_000..104_096).contains(&peaks[4]) && (80_000..84_096).contains(&peaks[11]));
-        assert_eq!((peaks.len(), peaks[13]), (14, 0));
+        assert_eq!((peaks.len(), peaks[14]), (15, 0));
     }
 
     #[test]
