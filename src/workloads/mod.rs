@@ -18,12 +18,14 @@
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
 //! | [`birth`] | threads that are born and die inside the clock |
 //! | [`text`] | a small text type over any allocator |
+//! | [`checksum`] | checksums over results |
 //!
 //! To add a workload, write its file and add one row to [`each`].
 
 pub mod batch;
 pub mod birth;
 pub mod bulk;
+pub mod checksum;
 pub mod churn;
 pub mod fixed_size;
 pub mod fragment;
@@ -47,6 +49,7 @@ pub mod table;
 pub mod team;
 pub mod text;
 pub mod tree;
+pub mod vectors;
 
 use shape::{ManyThreads, OneThread};
 
@@ -69,6 +72,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<fixed_size::FixedSize>();
     visitor.many_threads::<local::Local>();
     visitor.many_threads::<handoff::Handoff>();
+    visitor.one_thread::<vectors::Vectors>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<fragment::Fragment>();
