@@ -18,6 +18,7 @@
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
 //! | [`birth`] | threads that are born and die inside the clock |
 //! | [`text`] | a small text type over any allocator |
+//! | [`hash`] | a hash function that is the same in every process |
 //! | [`checksum`] | checksums over results |
 //!
 //! To add a workload, write its file and add one row to [`each`].
@@ -31,9 +32,11 @@ pub mod fixed_size;
 pub mod fragment;
 pub mod grow;
 pub mod handoff;
+pub mod hash;
 pub mod heap;
 pub mod litter;
 pub mod local;
+pub mod maps;
 pub mod mode;
 pub mod pair;
 pub mod params;
@@ -74,6 +77,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<handoff::Handoff>();
     visitor.one_thread::<vectors::Vectors>();
     visitor.one_thread::<strings::Strings>();
+    visitor.one_thread::<maps::Maps>();
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<fragment::Fragment>();
     visitor.one_thread::<sawtooth::Sawtooth>();
