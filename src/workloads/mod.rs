@@ -30,6 +30,7 @@ pub mod checksum;
 pub mod churn;
 pub mod fixed_size;
 pub mod fragment;
+pub mod graph;
 pub mod grow;
 pub mod handoff;
 pub mod hash;
@@ -51,6 +52,7 @@ pub mod strings;
 pub mod table;
 pub mod team;
 pub mod text;
+pub mod ticks;
 pub mod tree;
 pub mod vectors;
 
@@ -79,6 +81,8 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<maps::Maps>();
     visitor.one_thread::<tree::Tree>();
+    visitor.one_thread::<graph::Graph>();
+    visitor.one_thread::<ticks::Ticks>();
     visitor.one_thread::<fragment::Fragment>();
     visitor.one_thread::<sawtooth::Sawtooth>();
 }
