@@ -197,7 +197,9 @@ fn an_allocator_that_hands_one_block_to_two_threads_is_caught() {
 
 #[test]
 fn a_sound_allocator_passes() {
-    for workload in ["pair", "batch", "churn", "grow", "bulk", "fixed-size", "strings", "maps", "tree"] {
+    for workload in
+        ["pair", "batch", "churn", "grow", "bulk", "fixed-size", "strings", "maps", "tree", "order-book"]
+    {
         assert!(faults::<Sound>(workload).iter().all(Result::is_ok), "{workload}");
     }
 }

@@ -39,6 +39,7 @@ pub mod litter;
 pub mod local;
 pub mod maps;
 pub mod mode;
+pub mod order_book;
 pub mod pair;
 pub mod params;
 pub mod probe;
@@ -82,6 +83,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<maps::Maps>();
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<graph::Graph>();
+    visitor.one_thread::<order_book::OrderBook>();
     visitor.one_thread::<ticks::Ticks>();
     visitor.one_thread::<fragment::Fragment>();
     visitor.one_thread::<sawtooth::Sawtooth>();
