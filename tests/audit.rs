@@ -32,7 +32,7 @@ static GLOBAL: Counting<System> = Counting::new(System);
 static CHUNKS: Counting<GlobalSubject> = Counting::new(GlobalSubject);
 
 /// Passes over each case: the first on a fresh heap, the others on what the one before left behind.
-const PASSES: usize = 3;
+const PASSES: usize = 4;
 
 fn main() -> ExitCode {
     if let Some(code) = startup::child() {
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let tests: [(&str, fn()); 4] = [
         ("nothing_but_the_workload_allocates_inside_the_clock", || audit(&mut Requests)),
         ("each_pass_has_as_many_steps_as_the_workload_says", || audit(&mut Steps)),
-        ("an_arena_asks_for_chunks_alone_and_from_the_third_pass_on_for_none", || audit(&mut Chunks)),
+        ("an_arena_asks_for_chunks_alone_and_from_the_fourth_pass_on_for_none", || audit(&mut Chunks)),
         ("a_stray_allocation_inside_the_clock_is_found", a_stray_allocation_inside_the_clock_is_found),
     ];
     for (name, test) in tests {
@@ -120,19 +120,46 @@ fn agree(global: Counts, requests: Counts, declared: Option<Declared>) -> Result
     }
 }
 
+/// As [`agree`] for code that takes no allocator: what it asks for itself goes past the heap, so a stray request cannot be
+/// told from it. What can be said: the global allocator saw all that was asked of the heap, and has everything back.
+fn agree_in_part(global: Counts, requests: Counts, declared: Option<Declared>) -> Result<(), String> {
+    let Counts { allocations, frees, reallocations, requested_bytes, .. } = requests;
+    if global.allocations < allocations
+        || global.frees < frees
+        || global.reallocations < reallocations
+        || global.requested_bytes < requested_bytes
+    {
+        return Err(format!("{requests:?} was asked of the heap, the global allocator saw {global:?}"));
+    }
+    if global.allocations != global.frees {
+        return Err(format!("a pass leaves something behind: {global:?}"));
+    }
+    match declared {
+        Some(declared) => Err(format!("{declared:?} is declared, and cannot be counted")),
+        None => Ok(()),
+    }
+}
+
 /// Everything that happens inside the clock went through the workload's handle, and is what the workload declares.
 struct Requests;
 
 impl Requests {
     fn judge<W: Shape>(name: &str, shape: &W, first: usize, open: impl FnOnce(&mut Requested, Drive<'_>)) {
-        for (_, [global, requests]) in run(open).into_iter().skip(first) {
-            agree(global, requests, shape.declared()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
-            let allocates = shape.declared() != Some(Declared::pairs(0));
+        let allocates = shape.declared() != Some(Declared::pairs(0));
+        // What allocates nothing asks for nothing past the heap either.
+        let judge = if shape.needs().global && allocates { agree_in_part } else { agree };
+        let seen = run(open);
+        for &(_, [global, requests]) in seen.iter().skip(first) {
+            judge(global, requests, shape.declared()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
             assert_eq!(
-                requests.allocations > 0,
+                global.allocations > 0,
                 allocates,
                 "{name}: a pass allocates if it does not say otherwise"
             );
+        }
+        if shape.needs().global {
+            let of_global = |index: usize| seen[index].1[0];
+            assert_eq!(of_global(PASSES - 2), of_global(PASSES - 1), "{name}: the last two passes");
         }
     }
 }
@@ -213,7 +240,9 @@ impl Audit for Steps {
 }
 
 /// On an arena the global allocator sees the arena's chunks, none of which is freed or resized. The second pass may still
-/// take one: it begins in the largest of the first's chunks, so other blocks fall on the ends of chunks.
+/// take one: it begins in the largest of the first's chunks, so other blocks fall on the ends of chunks. And where a block
+/// is larger than the chunks are by themselves, as the last table of a large map, small blocks may then have taken the one
+/// chunk that was made for it, and the third pass the one of the second.
 struct Chunks;
 
 /// An arena whose chunks are counted.
@@ -264,7 +293,7 @@ impl Audit for Chunks {
                 0 if requests.allocations > 0 => {
                     assert!(chunks.allocations > 0, "{name}: an empty arena takes a chunk");
                 }
-                0 | 1 => {}
+                0..=2 => {}
                 _ => assert_eq!(chunks.allocations, 0, "{name}, pass {pass}: there is room for it"),
             }
             if let Some(declared) = shape.declared() {

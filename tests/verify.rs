@@ -203,9 +203,20 @@ fn an_allocator_that_hands_one_block_to_two_threads_is_caught() {
 
 #[test]
 fn a_sound_allocator_passes() {
-    for workload in
-        ["pair", "batch", "churn", "grow", "zeroed", "aligned", "bulk", "fixed-size", "strings", "tree"]
-    {
+    for workload in [
+        "pair",
+        "batch",
+        "churn",
+        "grow",
+        "zeroed",
+        "aligned",
+        "bulk",
+        "fixed-size",
+        "strings",
+        "maps",
+        "tree",
+        "order-book",
+    ] {
         assert!(faults::<Sound>(workload).iter().all(Result::is_ok), "{workload}");
     }
 }
@@ -258,4 +269,16 @@ fn a_verified_cell_tells_what_it_asks_of_the_allocator() {
 
     let handoff = found("handoff", "threads=2");
     assert_eq!((handoff[&Metric::Allocations], handoff[&Metric::Frees]), (1.0, 1.0));
+}
+
+#[test]
+fn what_takes_no_allocator_is_verified_and_not_counted() {
+    let scope = Scope { profile: Profile::Standard, cpus: 2 };
+    let bound = binding::one_by_one_shared::<GlobalSubject, Catalogue>(Contract::GENERAL, scope);
+    let mut global = bound.cells.iter().filter(|cell| cell.case.needs.global).peekable();
+    assert!(global.peek().is_some(), "some case needs to be the global allocator");
+    for cell in global {
+        let found = cell.verify(1, None).expect("the system's allocator is sound");
+        assert_eq!(found.metrics, Default::default(), "{}", cell.case.workload.id);
+    }
 }

@@ -21,6 +21,8 @@
 //! | [`label`] | blocks that carry their own size |
 //! | [`birth`] | threads that are born and die inside the clock |
 //! | [`text`] | a small text type over any allocator |
+//! | [`hash`] | a hash function that is the same in every process |
+//! | [`checksum`] | checksums over results |
 //!
 //! To add a workload, write its file and add one row to [`each`]. One that lives in another crate stands in a [`Suite`]
 //! there.
@@ -31,13 +33,16 @@ pub mod birth;
 pub mod blow_up;
 pub mod board;
 pub mod bulk;
+pub mod checksum;
 pub mod churn;
 pub mod exchange;
 pub mod false_sharing;
 pub mod fixed_size;
 pub mod fragment;
+pub mod graph;
 pub mod grow;
 pub mod handoff;
+pub mod hash;
 pub mod heap;
 pub mod hot_cold;
 pub mod label;
@@ -48,9 +53,11 @@ pub mod litter;
 pub mod local;
 pub mod locality;
 pub mod long_run;
+pub mod maps;
 pub mod messages;
 pub mod mixed_order;
 pub mod mode;
+pub mod order_book;
 pub mod pair;
 pub mod params;
 pub mod probe;
@@ -67,8 +74,10 @@ pub mod table;
 pub mod team;
 pub mod text;
 pub mod thread_birth;
+pub mod ticks;
 pub mod trace;
 pub mod tree;
+pub mod vectors;
 pub mod zeroed;
 
 use shape::{ManyThreads, OneThread};
@@ -144,8 +153,13 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<thread_birth::ThreadBirth>();
     visitor.many_threads::<mixed_order::MixedOrder>();
     visitor.many_threads::<messages::Messages>();
+    visitor.one_thread::<vectors::Vectors>();
     visitor.one_thread::<strings::Strings>();
+    visitor.one_thread::<maps::Maps>();
     visitor.one_thread::<tree::Tree>();
+    visitor.one_thread::<graph::Graph>();
+    visitor.one_thread::<order_book::OrderBook>();
+    visitor.one_thread::<ticks::Ticks>();
     visitor.one_thread::<production::Production>();
     visitor.one_thread::<trace::Trace>();
     visitor.one_thread::<fragment::Fragment>();
