@@ -17,6 +17,7 @@
 //! | [`program`] | takes and frees drawn beforehand, with moments to look at memory |
 //! | [`team`], [`queue`] | threads that wait for each other without spinning |
 //! | [`birth`] | threads that are born and die inside the clock |
+//! | [`document`] | texts to read, written beforehand, and checksums |
 //! | [`text`] | a small text type over any allocator |
 //!
 //! To add a workload, write its file and add one row to [`each`].
@@ -25,23 +26,30 @@ pub mod batch;
 pub mod birth;
 pub mod bulk;
 pub mod churn;
+pub mod document;
 pub mod fixed_size;
 pub mod fragment;
+pub mod frames;
 pub mod grow;
 pub mod handoff;
 pub mod heap;
+pub mod json;
 pub mod litter;
 pub mod local;
 pub mod mode;
+pub mod objects;
 pub mod pair;
 pub mod params;
+pub mod pipeline;
 pub mod probe;
 pub mod program;
 pub mod queue;
 pub mod sawtooth;
+pub mod scopes;
 pub mod shape;
 pub mod sizes;
 pub mod slot;
+pub mod stream;
 pub mod strings;
 pub mod table;
 pub mod team;
@@ -71,6 +79,12 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.many_threads::<handoff::Handoff>();
     visitor.one_thread::<strings::Strings>();
     visitor.one_thread::<tree::Tree>();
+    visitor.one_thread::<pipeline::Pipeline>();
+    visitor.one_thread::<json::Json>();
+    visitor.one_thread::<frames::Frames>();
+    visitor.one_thread::<scopes::Nested>();
+    visitor.many_threads::<objects::Loans>();
+    visitor.one_thread::<stream::Stream>();
     visitor.one_thread::<fragment::Fragment>();
     visitor.one_thread::<sawtooth::Sawtooth>();
 }
