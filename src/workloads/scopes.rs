@@ -23,6 +23,18 @@ use crate::stats::random::Random;
 /// around it lent, which outlives it. While an inner scope is open, the outer one is borrowed and takes no values: so a
 /// stack ends a scope by going back to a mark.
 ///
+/// ```
+/// # use allocmark::workloads::scopes::Values;
+/// fn lent<'s>(scope: &mut impl Values<'s>) -> &'s mut u64 {
+///     scope.value(1)
+/// }
+/// ```
+/// ```compile_fail
+/// # use allocmark::workloads::scopes::Values;
+/// fn taken_out<'s>(scope: &mut impl Values<'s>) -> &'s mut u64 {
+///     scope.scope(|mut inner| inner.value(1))
+/// }
+/// ```
 /// To run here, an allocator implements this for its scope and opens one in place of [`Boxes`] in [`Nested`]'s `open`.
 pub trait Values<'s>: Sized {
     /// A scope inside this one.
