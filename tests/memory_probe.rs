@@ -6,6 +6,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::time::Duration;
 
+use allocmark::allocators::arena::Arena;
 use allocmark::allocators::contract::Contract;
 use allocmark::allocators::global::GlobalSubject;
 use allocmark::harness::binding;
@@ -119,9 +120,35 @@ fn every_state_of_rest_is_looked_at_in_its_turn() {
     assert!((1.0..2.0).contains(&found.metrics[&Metric::BlowUp]), "{:?}", found.metrics);
 }
 
+/// Phases that each have an arena, with light use of one that gets nothing back but by resets.
+fn heaps_that_release_all_together_are_looked_at_too() {
+    let scope = Scope { profile: Profile::Quick, cpus: 2 };
+    let bound = binding::all_together::<Arena, Catalogue>(Contract::BULK, scope);
+    let measured_for_memory = |cell: &&binding::BoundCell| {
+        cell.case.workload.id == "pipeline"
+            && cell.case.probes == [allocmark::workloads::probe::Probe::Memory]
+    };
+    let cell = bound.cells.iter().find(measured_for_memory).unwrap();
+    let rest = Rest::For(Duration::ZERO);
+    let (found, proof) =
+        memory::measure_with(cell, 1, Some(binding::Proof::Ownership), rest, &Hooks::default()).unwrap();
+    assert!(proof.unwrap().contains("its own memory"));
+    let series = found.memory.unwrap();
+    let phases: Vec<&str> = series.checkpoints.iter().map(|at| at.phase.as_str()).collect();
+    assert_eq!(phases[..5], ["parse", "transform", "lines released", "output", "events released"]);
+    assert_eq!(phases[5..], ["drained", "idle 12 s", "light use 12 s"]);
+    let work = &series.checkpoints[..5];
+    let parsed = work[0].live_bytes;
+    assert!(work[1].live_bytes > 16 * MIB && work[2].live_bytes == work[1].live_bytes - parsed);
+    // Each arena keeps what its phase had.
+    assert!(work.windows(2).all(|pair| pair[0].resident_bytes <= pair[1].resident_bytes + MIB), "{work:?}");
+    assert!(found.metrics[&Metric::RetainedRss] >= parsed as f64, "{:?}", found.metrics);
+}
+
 #[test]
 fn memory_is_seen_as_it_is() {
     a_known_pattern_is_seen_as_it_is();
+    heaps_that_release_all_together_are_looked_at_too();
     a_cell_yields_the_numbers_that_can_be_said_and_no_others();
     every_state_of_rest_is_looked_at_in_its_turn();
 }

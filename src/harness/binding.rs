@@ -74,7 +74,7 @@ pub struct Bound {
 }
 
 /// Called when a workload has drained while its heap is still there. What it gets takes a few blocks and frees them.
-pub type AtRest<'a> = &'a mut dyn FnMut(&dyn Fn());
+pub type AtRest<'a> = &'a mut dyn FnMut(&mut dyn FnMut());
 
 /// Runs one cell: the seed, who drives the passes, who looks when it is drained; gives back how it was seen who served.
 type Measure = Box<dyn Fn(u64, Drive<'_>, AtRest<'_>, Option<Proof>) -> Result<Option<String>, Fault>>;
@@ -341,8 +341,9 @@ where
 /// not reach the part of an allocator that gives memory back.
 const LIGHT: [usize; 8] = [16, 24, 32, 64, 128, 256, 1024, 64 << 10];
 
-/// Takes a few blocks and frees them: of the sizes of [`LIGHT`], or of the one layout that the heap is for.
-fn use_lightly(heap: &impl Heap, one: Option<Layout>) {
+/// Takes a few blocks and releases them: of the sizes of [`LIGHT`], or of the one layout that the heap is for. On a heap
+/// that releases all together that is a reset, as the program's own would be: without it, light use would only ever grow.
+fn use_lightly(heap: &mut impl Heap, one: Option<Layout>) {
     let taken = LIGHT.map(|size| {
         let layout = one.unwrap_or(Sizes::layout(size));
         let block = take(heap.handle(), layout);
@@ -354,6 +355,7 @@ fn use_lightly(heap: &impl Heap, one: Option<Layout>) {
         // SAFETY: allocated just now through a handle of this heap with this layout, and freed once.
         unsafe { heap.handle().deallocate(block, layout) };
     }
+    heap.reset();
 }
 
 /// Builds the heap, runs `open` on it, lets `at_rest` look, and proves who served.
@@ -367,7 +369,7 @@ fn measured<F: Form>(
         let mut heap = F::plain(F::Subject::for_demand(demand).map_err(|error| unbuilt(demand, error))?);
         open(&mut heap);
         heap.reset();
-        at_rest(&|| use_lightly(&heap, demand.block));
+        at_rest(&mut || use_lightly(&mut heap, demand.block));
         let Some(proof) = proof else { return Ok(None) };
         match proof {
             Proof::Reallocation { .. } => proof.of_global(),

@@ -58,6 +58,7 @@ mod tally;
 use std::alloc::{GlobalAlloc, Layout};
 use std::borrow::Borrow;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
@@ -171,7 +172,27 @@ unsafe impl<A: GlobalAlloc, T: Borrow<Tally>> GlobalAlloc for Counting<A, T> {
     }
 }
 
-impl<S: Subject, T: Borrow<Tally> + Default> Subject for Counting<S, T> {
+/// Where the counts of a subject are kept.
+pub trait Keeps: Borrow<Tally> + Default {
+    /// Where those of its sibling are.
+    fn for_sibling(&self) -> Self;
+}
+
+impl Keeps for Tally {
+    /// In a tally of its own.
+    fn for_sibling(&self) -> Self {
+        Self::new()
+    }
+}
+
+impl Keeps for Arc<Tally> {
+    /// In the same one. A reset of one of several then takes the live bytes of all for released.
+    fn for_sibling(&self) -> Self {
+        Self::clone(self)
+    }
+}
+
+impl<S: Subject, T: Keeps> Subject for Counting<S, T> {
     type Handle<'a>
         = Counted<S::Handle<'a>, &'a Self>
     where
@@ -179,6 +200,10 @@ impl<S: Subject, T: Borrow<Tally> + Default> Subject for Counting<S, T> {
 
     fn for_demand(demand: &Demand) -> Result<Self, AllocError> {
         Ok(Self::with(S::for_demand(demand)?, T::default(), None))
+    }
+
+    fn sibling(&self, demand: &Demand) -> Result<Self, AllocError> {
+        Ok(Self::with(self.inner.sibling(demand)?, self.tally.for_sibling(), self.usable))
     }
 
     fn handle(&self) -> Self::Handle<'_> {
@@ -190,7 +215,7 @@ impl<S: Subject, T: Borrow<Tally> + Default> Subject for Counting<S, T> {
     }
 }
 
-impl<S: Bulk, T: Borrow<Tally> + Default> Bulk for Counting<S, T> {
+impl<S: Bulk, T: Keeps> Bulk for Counting<S, T> {
     /// Live bytes are 0 afterwards; nothing counts as freed.
     fn reset(&mut self) {
         self.tally().release_all();

@@ -1,6 +1,7 @@
 //! An allocator as a workload sees it: a source of handles that either frees one block at a time or all together.
 
 use std::alloc::Layout;
+use std::mem::forget;
 use std::panic::panic_any;
 use std::ptr::NonNull;
 
@@ -86,6 +87,13 @@ fn sibling<S: Subject>(subject: &S, demand: &Demand) -> S {
         Ok(sibling) => sibling,
         Err(_) => refused(Layout::array::<u8>(demand.pass_bytes).unwrap_or(Layout::new::<u8>())),
     }
+}
+
+/// Ends the life of what a program built on a heap: dropped piece by piece, or left for the heap's [`reset`](Heap::reset),
+/// which the caller owes it. To walk through data in order to tell an arena of each piece would be time for nothing.
+#[inline(always)]
+pub fn release<H: Heap, T>(built: T) {
+    if H::FREES { drop(built) } else { forget(built) }
 }
 
 /// The panic payload of a workload whose allocator said no.

@@ -20,6 +20,7 @@
 //! | [`board`] | a table of blocks that threads swap with each other |
 //! | [`label`] | blocks that carry their own size |
 //! | [`birth`] | threads that are born and die inside the clock |
+//! | [`document`] | texts to read, written beforehand, and checksums |
 //! | [`text`] | a small text type over any allocator |
 //! | [`hash`] | a hash function that is the same in every process |
 //! | [`checksum`] | checksums over results |
@@ -35,16 +36,19 @@ pub mod board;
 pub mod bulk;
 pub mod checksum;
 pub mod churn;
+pub mod document;
 pub mod exchange;
 pub mod false_sharing;
 pub mod fixed_size;
 pub mod fragment;
+pub mod frames;
 pub mod graph;
 pub mod grow;
 pub mod handoff;
 pub mod hash;
 pub mod heap;
 pub mod hot_cold;
+pub mod json;
 pub mod label;
 pub mod large;
 pub mod larson;
@@ -57,18 +61,22 @@ pub mod maps;
 pub mod messages;
 pub mod mixed_order;
 pub mod mode;
+pub mod objects;
 pub mod order_book;
 pub mod pair;
 pub mod params;
+pub mod pipeline;
 pub mod probe;
 pub mod production;
 pub mod program;
 pub mod queue;
 pub mod sawtooth;
+pub mod scopes;
 pub mod shape;
 pub mod sizes;
 pub mod slot;
 pub mod startup;
+pub mod stream;
 pub mod strings;
 pub mod table;
 pub mod team;
@@ -159,9 +167,15 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<tree::Tree>();
     visitor.one_thread::<graph::Graph>();
     visitor.one_thread::<order_book::OrderBook>();
+    visitor.one_thread::<pipeline::Pipeline>();
+    visitor.one_thread::<json::Json>();
+    visitor.one_thread::<frames::Frames>();
     visitor.one_thread::<ticks::Ticks>();
     visitor.one_thread::<production::Production>();
     visitor.one_thread::<trace::Trace>();
+    visitor.one_thread::<scopes::Nested>();
+    visitor.many_threads::<objects::Loans>();
+    visitor.one_thread::<stream::Stream>();
     visitor.one_thread::<fragment::Fragment>();
     visitor.one_thread::<sawtooth::Sawtooth>();
     visitor.many_threads::<blow_up::BlowUp>();

@@ -40,6 +40,11 @@ impl<A: Allocator> Text<A> {
         }
     }
 
+    /// Bytes that it owns, written or not.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The text's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes

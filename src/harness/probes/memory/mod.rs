@@ -128,7 +128,7 @@ fn look_at_rest(
     observer: &Observer,
     rest: Rest,
     hooks: &Hooks,
-    use_lightly: &dyn Fn(),
+    use_lightly: &mut dyn FnMut(),
 ) -> io::Result<Retained> {
     let at_once = observer.rest("drained")?;
     let (mut idle, mut light, mut purged) = (None, None, None);
