@@ -101,7 +101,7 @@ impl Shape for Locality {
 
     fn cases(scope: Scope) -> Vec<Self> {
         scope
-            .pick(vec![History::Churn], vec![History::Fresh, History::Churn])
+            .pick(Vec::new(), vec![History::Fresh, History::Churn])
             .into_iter()
             .map(|after| Self { after })
             .collect()

@@ -74,7 +74,11 @@ impl Shape for Pipeline {
     };
 
     fn cases(scope: Scope) -> std::vec::Vec<Self> {
-        let lines = if scope.profile == Profile::Smoke { vec![SMALL] } else { vec![SMALL, LARGE] };
+        let lines = match scope.profile {
+            Profile::Smoke => vec![],
+            Profile::Quick => vec![LARGE],
+            Profile::Standard | Profile::Full => vec![SMALL, LARGE],
+        };
         lines.into_iter().map(|lines| Self { lines }).collect()
     }
 

@@ -69,8 +69,9 @@ impl Shape for Strings {
         parameters: &[Parameter { name: "capacity", title: "room for the text", axis: Axis::Category }],
     };
 
-    fn cases(_scope: Scope) -> std::vec::Vec<Self> {
-        vec![Self { capacity: Capacity::Grown }, Self { capacity: Capacity::Reserved }]
+    fn cases(scope: Scope) -> std::vec::Vec<Self> {
+        let capacities = scope.pick(vec![Capacity::Grown], vec![Capacity::Grown, Capacity::Reserved]);
+        capacities.into_iter().map(|capacity| Self { capacity }).collect()
     }
 
     fn params(&self) -> Params {

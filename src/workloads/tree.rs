@@ -71,8 +71,9 @@ impl Shape for Tree {
         parameters: &[HeapState::PARAMETER],
     };
 
-    fn cases(_scope: Scope) -> Vec<Self> {
-        HeapState::ALL.map(|heap| Self { heap }).to_vec()
+    fn cases(scope: Scope) -> Vec<Self> {
+        let heaps = scope.pick(vec![HeapState::Clean], HeapState::ALL.to_vec());
+        heaps.into_iter().map(|heap| Self { heap }).collect()
     }
 
     fn params(&self) -> Params {
