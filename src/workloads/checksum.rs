@@ -1,5 +1,7 @@
 //! Checksums over what a workload made: computed off the clock, compared with those of a run under the system's allocator.
 
+use std::fmt;
+
 /// FNV-1a over 64-bit words in place of bytes (with the published 64-bit constants): a multiplication for each word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checksum(u64);
@@ -46,6 +48,30 @@ impl Default for Checksum {
     }
 }
 
+/// A checksum of what is written to it; whoever writes the same text in other pieces gets the same.
+///
+/// FNV-1a byte by byte, as it was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextChecksum(pub u64);
+
+impl TextChecksum {
+    /// Of nothing.
+    pub const EMPTY: Self = Self(OFFSET_BASIS);
+
+    /// Of what was written so far and then `bytes`.
+    #[must_use]
+    pub fn and(self, bytes: &[u8]) -> Self {
+        Self(bytes.iter().fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)))
+    }
+}
+
+impl fmt::Write for TextChecksum {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        *self = self.and(text.as_bytes());
+        Ok(())
+    }
+}
+
 /// The sum of all bytes, as messages of the FIX protocol carry it: what an application computes itself over a record that
 /// it reads. It costs a small part of what the record's memory costs.
 #[inline]
@@ -55,6 +81,8 @@ pub fn byte_sum(bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     #[test]
@@ -70,5 +98,15 @@ mod tests {
         // From the test vectors of the FNV draft (Fowler, Noll, Vo, Eastlake): FNV-1a, 64 bits, of "foobar".
         let words = b"foobar".iter().map(|&byte| u64::from(byte));
         assert_eq!(Checksum::new().words(words).value(), 0x85944171f73967e8);
+    }
+
+    #[test]
+    fn a_checksum_does_not_depend_on_the_pieces_and_does_on_the_order() {
+        let mut pieces = TextChecksum::EMPTY;
+        write!(pieces, "{}-ab", 12).unwrap();
+        assert_eq!(pieces, TextChecksum::EMPTY.and(b"12-ab"));
+        assert_ne!(pieces, TextChecksum::EMPTY.and(b"12-ba"));
+        // The published value of FNV-1a 64 for "a".
+        assert_eq!(TextChecksum::EMPTY.and(b"a"), TextChecksum(0xAF63_DC4C_8601_EC8C));
     }
 }

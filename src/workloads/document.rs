@@ -43,34 +43,6 @@ impl fmt::Write for Document {
     }
 }
 
-/// A checksum of what is written to it; whoever writes the same text in other pieces gets the same.
-///
-/// FNV-1a (the published 64-bit constants).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Checksum(pub u64);
-
-impl Checksum {
-    /// Of nothing.
-    pub const EMPTY: Self = Self(0xCBF2_9CE4_8422_2325);
-
-    /// Of what was written so far and then `bytes`.
-    #[must_use]
-    pub fn and(self, bytes: &[u8]) -> Self {
-        Self(
-            bytes
-                .iter()
-                .fold(self.0, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)),
-        )
-    }
-}
-
-impl fmt::Write for Checksum {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        *self = self.and(text.as_bytes());
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
@@ -84,15 +56,5 @@ mod tests {
         assert_eq!(document.write_str("more"), Err(fmt::Error));
         assert_eq!(document.write_str("ü"), Ok(()));
         assert_eq!((document.as_str(), document.bytes()), ("fourü", 6));
-    }
-
-    #[test]
-    fn a_checksum_does_not_depend_on_the_pieces_and_does_on_the_order() {
-        let mut pieces = Checksum::EMPTY;
-        write!(pieces, "{}-ab", 12).unwrap();
-        assert_eq!(pieces, Checksum::EMPTY.and(b"12-ab"));
-        assert_ne!(pieces, Checksum::EMPTY.and(b"12-ba"));
-        // The published value of FNV-1a 64 for "a".
-        assert_eq!(Checksum::EMPTY.and(b"a"), Checksum(0xAF63_DC4C_8601_EC8C));
     }
 }

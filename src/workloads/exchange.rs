@@ -49,10 +49,10 @@ impl Shape for Exchange {
               sizes.\n\n\
               The swap is one atomic instruction on a line that some other processor may hold, and the block's first \
               word is read to learn its size: both are in the time of every allocator.",
-        effect: "One thread is the fastest: all frees are local. With two, caches that keep what they free (jemalloc, \
-              tcmalloc, the system's small cache) lose little; those that return blocks to their owner (mimalloc, \
-              snmalloc, rpmalloc, `slab`) pay an atomic operation for each remote free or share it over a batch. Time \
-              for each operation falls less with threads than in `local` for all.",
+        effect: "One thread is the fastest for those that lock a heap to free a block of another's (the system's): two get \
+              in each other's way. Caches that keep what they free (jemalloc, tcmalloc) lose little; those that return \
+              blocks to their owner (mimalloc, snmalloc, rpmalloc, `slab`) pay an atomic operation for each remote free \
+              or share it over a batch. Time for each operation falls less with threads than in `local` for all.",
         origin: "The contention benchmark of snmalloc (2^18 cells, 2^20 exchanges for each thread). Here the table is \
               smaller, so that it turns over within a run; cells and sizes are drawn beforehand.",
         operation: "alloc + free",

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use allocator_api2::alloc::{Allocator, System};
 use allocator_api2::vec::Vec;
 
-use super::document::Checksum;
+use super::checksum::TextChecksum;
 use super::heap::{Heap, release};
 use super::mode::{Mode, Touch};
 use super::params::{Axis, Params};
@@ -197,7 +197,7 @@ fn show<A: Allocator, B: Allocator>(frame: &Frame<A>, last: Option<&Frame<B>>) -
     }
     for (index, label) in frame.labels.iter().enumerate() {
         let same = last.is_some_and(|last| last.labels[index].as_bytes() == label.as_bytes());
-        add(Checksum::EMPTY.and(label.as_bytes()).0 as i64 + i64::from(same));
+        add(TextChecksum::EMPTY.and(label.as_bytes()).0 as i64 + i64::from(same));
     }
     sum
 }

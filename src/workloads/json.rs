@@ -7,7 +7,8 @@ use std::fmt::Write;
 use allocator_api2::alloc::{Allocator, System};
 
 use self::parse::Value;
-use super::document::{Checksum, Document};
+use super::checksum::TextChecksum;
+use super::document::Document;
 use super::heap::{Heap, release};
 use super::mode::Mode;
 use super::params::{Axis, Params};
@@ -217,14 +218,14 @@ fn walk<A: Allocator>(tree: &Value<A>) -> (u64, usize) {
             Value::Null => 1,
             Value::Bool(truth) => 2 + u64::from(*truth),
             Value::Number(number) => number.to_bits(),
-            Value::Text(text) => Checksum::EMPTY.and(text.as_bytes()).0,
+            Value::Text(text) => TextChecksum::EMPTY.and(text.as_bytes()).0,
             Value::List(list) => {
                 list.iter().for_each(|value| add(value, sum, count));
                 4 + list.len() as u64
             }
             Value::Object(members) => {
                 for (name, value) in members {
-                    *sum = sum.wrapping_add(Checksum::EMPTY.and(name.as_bytes()).0);
+                    *sum = sum.wrapping_add(TextChecksum::EMPTY.and(name.as_bytes()).0);
                     add(value, sum, count);
                 }
                 !(members.len() as u64)

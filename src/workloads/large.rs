@@ -44,10 +44,11 @@ impl Shape for Large {
               One byte is written in every page, because a block nobody touches measures the system call alone. Those \
               writes are part of the time, 2 176 of them for an average block, on the control too: so it is not held \
               to its share of the fastest allocator's time here.",
-        effect: "Two groups: who unmaps takes as long as the page faults, several hundred microseconds a block; who keeps \
-              is many times faster. glibc's malloc begins in the first group; each mapped block that it frees raises the \
-              size from which it maps (up to 32 MiB on 64 bits), so it ends in the second, but for the times when it \
-              trims the end of its heap.",
+        effect: "Two groups: who keeps the pages takes as long as touching them, some fifteen microseconds a block; who \
+              gives them back takes as long as the page faults, a hundred times that. glibc's malloc raises the size \
+              from which it maps with each mapped block that is freed (up to 32 MiB on 64 bits), and still trims the \
+              end of its heap now and then. jemalloc gives blocks of 8 MiB and more back at once, unless its background \
+              threads run.",
         origin: "malloc-large of mimalloc-bench (20 slots, 5 to 25 MiB, zeroed buffers, from an issue of mimalloc). Here the \
               blocks are 1 to 16 MiB and touched once a page rather than zeroed: what is to be seen is the pages.",
         operation: "free + alloc",

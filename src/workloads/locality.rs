@@ -86,10 +86,11 @@ impl Shape for Locality {
               is allocated together close together even then; one that hands out what was freed last scatters it.\n\n\
               The walk is the same code on every allocator. On the control it is no measure of the harness, and it is not \
               held to its share of the fastest allocator's time here.",
-        effect: "`churn` takes several times as long as `fresh` on every allocator. Fresh, whoever puts 64 bytes into 64 is \
-              faster than who adds a header, whose blocks lie in two lines each. After the churn allocators with \
-              lists of free blocks per page (mimalloc, snmalloc, slab) should be faster than those with one list, last in, \
-              first out, for all.",
+        effect: "`churn` takes several times as long as `fresh` on nearly every allocator, and `fresh` the same on all: \
+              the hardware reads ahead. After the churn an allocator that takes the lowest free address of a page first \
+              (jemalloc, from its bitmaps) keeps together what is allocated together, and the walk is several times \
+              faster than on those with lists of free blocks, one for each page or one for all: a list hands the blocks \
+              out as they were freed.",
         origin: "The locality mode of ACDC, and the observation of bde-allocator-benchmarks (WG21 N4468) that placement can \
               cost several times what allocation does. The shape is our own: one size, a list, and only the walk on the \
               clock.",

@@ -68,10 +68,10 @@ impl Shape for Maps {
               neither can be seen from here; its values and its answers are checked.\n\n\
               With an allocator that releases everything together the same source runs, and the map is reset away after the \
               last removal: nothing that was removed or outgrown came back before.",
-        effect: "At 1 000 entries hashing or searching and reading take most of the time, and general allocators differ by a \
-              third at most; at 30 000 the order in which values lie in memory counts as well, and an allocator that serves \
-              the growing table straight from the kernel pays for its pages. An arena saves the frees, and pays for the \
-              memory of outgrown tables.",
+        effect: "At 1 000 entries hashing or searching and reading take most of the time, and general allocators differ by \
+              half at most; at 30 000 the order in which values lie in memory counts as well, and an allocator that \
+              serves the growing table straight from the kernel pays for its pages. An arena saves the frees, and pays \
+              for the memory of outgrown tables.",
         origin: "A shape of our own. hashbrown's own benchmarks measure the map with values that own nothing.",
         operation: "insert, look-up or removal",
         step: "insert, look-up or removal",

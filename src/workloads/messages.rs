@@ -63,11 +63,10 @@ impl Shape for Messages {
               there are as many. The sum of the headers is checked after each pass.\n\n\
               A chain is all of one kind, and there are as many as make the number of threads; kinds are never mixed, \
               for a message through a proxy costs two allocations, one without costs one.",
-        effect: "Two threads as in `handoff`, a little slower: sizes are mixed. Through a proxy a message takes up to twice \
-              as long: the proxy both allocates and frees, and two CPUs have twice the work. Caches \
-              that keep what they free (the system's, jemalloc, tcmalloc) let the proxy live from what the producer \
-              sends it, as far as sizes agree; those that send blocks home (mimalloc, snmalloc, rpmalloc, `slab`) pay \
-              for every message and hop.",
+        effect: "As `handoff`, a little slower: sizes are mixed. Those that send blocks home in batches (snmalloc, \
+              rpmalloc, `slab`) lead with two threads; the system's malloc, which locks the producer's arena for what \
+              its small cache does not hold, is several times slower. Through a proxy a message takes longer: the proxy \
+              both allocates and frees, and where there are fewer CPUs than threads they take turns.",
         origin: "snmalloc's message-passing benchmark: three producers, two proxies and three consumers that choose a \
               queue at random, proxies that pass the same block on. Here chains are fixed, so that no queue is shared \
               and threads can be pinned, and a proxy makes its own message.",

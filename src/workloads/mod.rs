@@ -20,7 +20,7 @@
 //! | [`board`] | a table of blocks that threads swap with each other |
 //! | [`label`] | blocks that carry their own size |
 //! | [`birth`] | threads that are born and die inside the clock |
-//! | [`document`] | texts to read, written beforehand, and checksums |
+//! | [`document`] | texts to read, written beforehand |
 //! | [`text`] | a small text type over any allocator |
 //! | [`hash`] | a hash function that is the same in every process |
 //! | [`checksum`] | checksums over results |

@@ -6,7 +6,8 @@ use std::fmt::Write;
 use allocator_api2::alloc::{Allocator, System};
 use allocator_api2::vec::Vec;
 
-use super::document::{Checksum, Document};
+use super::checksum::TextChecksum;
+use super::document::Document;
 use super::heap::{Heap, release};
 use super::mode::Mode;
 use super::params::{Axis, Params};
@@ -176,7 +177,7 @@ fn expected(draws: &[Draw]) -> u64 {
         let draw = &draws[number as usize];
         (Reverse(cost(draw.status, draw.bytes)), number)
     });
-    let mut sum = Checksum::EMPTY;
+    let mut sum = TextChecksum::EMPTY;
     for &number in order.iter() {
         let draw = &draws[number as usize];
         let written = draw.write_host(&mut sum).and_then(|()| {
@@ -190,7 +191,7 @@ fn expected(draws: &[Draw]) -> u64 {
 }
 
 /// The program's result: its output, and how many lines it could not read.
-fn result(output: Checksum, rejected: usize) -> u64 {
+fn result(output: TextChecksum, rejected: usize) -> u64 {
     output.and(&(rejected as u64).to_le_bytes()).0
 }
 
@@ -243,7 +244,7 @@ impl<H: Heap, M: Mode> Body for Run<'_, H, M> {
         });
         // The checksum is ours and not the program's: the clock stops for it.
         let text = written.as_ref().map_or(&[][..], Text::as_bytes);
-        self.mode.result(result(Checksum::EMPTY.and(text), rejected), self.expected);
+        self.mode.result(result(TextChecksum::EMPTY.and(text), rejected), self.expected);
         let last = timed(clock, 0, || release::<H, _>(written));
         let reset = timed(clock, 0, || self.output.reset());
         Pass { elapsed_ns: phases.elapsed_ns + last.elapsed_ns + reset.elapsed_ns, ..phases }
@@ -367,7 +368,7 @@ mod tests {
     fn run(document: &str) -> u64 {
         let parsed = parse(document, System);
         let text = write_out(&transform(&parsed.made.items, System).items, System);
-        result(Checksum::EMPTY.and(text.as_bytes()), parsed.rejected)
+        result(TextChecksum::EMPTY.and(text.as_bytes()), parsed.rejected)
     }
 
     #[test]

@@ -50,10 +50,9 @@ impl Shape for ThreadBirth {
               out, which a thread allocated that is no more, and ends.\n\n\
               The time is mostly the operating system's: making a bare thread and waiting for its end. What differs \
               between allocators is what they add to it.",
-        effect: "Lower by a microsecond or more for each thread where a first allocation takes no memory of its \
-              own (the system's malloc, whose arenas are reused; `slab` and `pool`, whose heaps and magazines a new \
-              thread takes over) than where a heap or a cache is set up for every thread (jemalloc, mimalloc). The \
-              operating system's share, 10 µs and more, is the same for all and makes the ratios small.",
+        effect: "Small differences: the operating system's share of a thread, tens of microseconds, is the same for all, \
+              and what a heap or a cache for each thread adds is a microsecond or two. An allocator that gives a dead \
+              thread's pages back at once pays for them with every birth.",
         origin: "mimalloc-bench's `mleak`, which looks for memory that is left behind and takes no notice of time. Here \
               the table is full from the start, cells are drawn beforehand, blocks are not zeroed, and threads are the \
               platform's bare ones, which take nothing from the allocator under test.",

@@ -67,10 +67,8 @@ impl Shape for Ticks {
               freed is the coldest, and its neighbours, taken with it, go soon after. Pages become empty all the time, in \
               the order in which they were filled.\n\n\
               The window lives on from pass to pass, so the heap is in the state of a program that has been running.",
-        effect: "Sizes vary from record to record and nothing is used again soon: allocators with size classes and pages for \
-              each (mimalloc, jemalloc, slab) do the same work each time, while one that splits and merges neighbours \
-              (the system's) finds neighbours free and merges, which costs it more. Reading the outgoing payload is common \
-              to all.",
+        effect: "Close together: reading and copying the payload is common to all. Who splits and merges neighbours (the \
+              system's) finds neighbours free together and is not behind here, though it is in `churn`.",
         origin: "A shape of our own, after the tick buffers of trading programs; `stream` is its typed sibling. FIFO order \
               with one size is a mode of `batch` and of mimalloc-pprof's batch-fifo, without a window that lives.",
         operation: "tick",

@@ -56,9 +56,9 @@ impl Shape for Zeroed {
               The clearing is part of the time, on the control and on bindings without such an entry point too: there \
               the block is cleared after it was allocated. So the control is not held to its share of the fastest \
               allocator's time here.",
-        effect: "Up to 4 KiB everybody clears, and the differences are those of an allocation. From the size on from which \
-              an allocator maps blocks one by one, the time per byte goes up to that of page faults: at 1 MiB an \
-              allocator that keeps its memory and clears it should be some times faster than one that returns it.",
+        effect: "Up to 4 KiB everybody clears, and the differences are those of an allocation. At 1 MiB too, as long as \
+              the allocator keeps the pages of what was freed; one that gives them back at once (the eager \
+              configurations) takes tens of times as long, in page faults.",
         origin: "The zeroed card of mimalloc-pprof's suite and glibc's calloc variants of its two benchmarks. Here the blocks \
               live for eight operations and are written to, so that reuse costs what it does in a program.",
         operation: "alloc_zeroed + free",
