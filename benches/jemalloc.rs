@@ -26,21 +26,20 @@ pub(crate) fn bench(facts: &'static Facts) -> Bench {
         .usable(usable)
 }
 
-/// What the C library says of itself.
+/// What the C library says of itself: version, built-in options, and what it runs with, whoever said so.
 fn library() -> String {
     let number = version::read().unwrap_or("of unknown version").trim_end_matches('\0');
+    // A version ends in the whole hash of its commit, of which nine letters say enough.
+    let number = number.find("-g").map_or(number, |hash| &number[..number.len().min(hash + 11)]);
     let options = config::malloc_conf::read().unwrap_or("unknown").trim_end_matches('\0');
-    let options = if options.is_empty() { "none" } else { options };
-    // What it runs with, whoever said so.
+    let options = if options.is_empty() { String::new() } else { format!("built with {options}, ") };
     // SAFETY: both names end in 0, and their values have these types (jemalloc's manual, `opt.*`).
     let (background, decay_ms) = unsafe {
         (raw::read::<bool>(b"opt.background_thread\0"), raw::read::<isize>(b"opt.dirty_decay_ms\0"))
     };
     let background = background.map_or("unknown", |on| if on { "on" } else { "off" });
     let decay_ms = decay_ms.map_or("unknown".to_owned(), |ms| ms.to_string());
-    format!(
-        "jemalloc {number}, built-in options: {options}; background threads {background}, decay after {decay_ms} ms"
-    )
+    format!("jemalloc {number}, {options}background threads {background}, decay {decay_ms} ms")
 }
 
 /// Whether jemalloc knows a block: it names the arena of one that is its own, and refuses any other.

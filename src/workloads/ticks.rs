@@ -19,7 +19,7 @@ use super::table::Table;
 use crate::allocators::contract::Demand;
 use crate::stats::random::Random;
 
-/// Messages decoded into ticks, of which the last [`WINDOW`] are kept.
+/// Messages decoded into ticks, of which the last 1 024 are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticks;
 
