@@ -275,7 +275,9 @@ fn a_verified_cell_tells_what_it_asks_of_the_allocator() {
 fn what_takes_no_allocator_is_verified_and_not_counted() {
     let scope = Scope { profile: Profile::Standard, cpus: 2 };
     let bound = binding::one_by_one_shared::<GlobalSubject, Catalogue>(Contract::GENERAL, scope);
-    let mut global = bound.cells.iter().filter(|cell| cell.case.needs.global).peekable();
+    // But for the one that starts its executable anew: this one would run its tests again, and refuses.
+    let global = |cell: &&binding::BoundCell| cell.case.needs.global && cell.case.workload.id != "startup";
+    let mut global = bound.cells.iter().filter(global).peekable();
     assert!(global.peek().is_some(), "some case needs to be the global allocator");
     for cell in global {
         let found = cell.verify(1, None).expect("the system's allocator is sound");
