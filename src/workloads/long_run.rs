@@ -59,9 +59,9 @@ impl Shape for LongRun {
               neighbouring holes waits until neighbours die. The curve over the hours tells whether the heap settles or \
               grows, blow-up how far. It is `fragment` in small steps, as it happens to those who do not change everything \
               at once.",
-        effect: "Resident memory rises over the first hours and then stays for most; blow-up between 1.1 and 2, highest \
-                 for those that keep pages per size class and give none to another class, or to the system, before it is \
-                 empty.",
+        effect: "Resident memory rises with every change of the mix. Blow-up stays lowest for an allocator that merges \
+              free neighbours and splits them anew (the system's malloc, about 1.5); those that keep a page for the \
+              size it was made for until it is empty need two to three times what is live.",
         origin: "A shape of our own, after what operators of servers report as growth over days; ACDC's generations of \
                  objects with lifetimes and sizes (scalloc's artifact) come closest.",
         operation: "alloc or free",

@@ -62,10 +62,11 @@ impl Shape for Pipeline {
               The small document is there for time. The large one is measured for memory alone, at the end of each phase \
               and after each release. Retained memory of arenas is that of the first phase: the other two end with the \
               program.",
-        effect: "Arenas are faster in the small case, by what freeing two thousand lines' texts costs. In the large one \
-              their peak is higher: they add up the phases, and the output, which grows, leaves a copy behind each time \
-              it moves to a new chunk. General allocators stay near what is live, and nearer after a \
-              release the more readily they give the lines' memory to the output or back to the system.",
+        effect: "In the small case arenas save what freeing two thousand lines' texts costs, and pay for memory that is \
+              new to the caches in each phase; they are among the fastest and not far ahead. In the large one their \
+              peak is higher: they add up the phases, and the output, which grows, leaves a copy behind each time it \
+              moves to a new chunk. General allocators stay near what is live, and nearer after a release the more \
+              readily they give the lines' memory to the output or back to the system.",
         origin: "A shape of our own, after what compilers and importers do with an arena for each phase. Public suites measure \
               whole programs of this kind (espresso, cfrac) from the outside, without looking at their phases.",
         operation: "line",
