@@ -87,11 +87,10 @@ impl Shape for FalseSharing {
               handed out, which frees it after the clock and begins the next pass with a new row: so every pass starts \
               from the same situation, however often it is repeated. In the active case the threads keep those blocks \
               and free them at the end of the pass.",
-        effect: "Active: alike for all, for the writes are most of it; slower where threads take small blocks from one \
-              common place. Passive: slower than active for caches that keep what they free, up to twice (`pool`, \
-              jemalloc), as active for those that return blocks to their owner (snmalloc, rpmalloc, `slab`). The more \
-              cores and the further apart, the more; on two CPUs that are hardware threads of one core nothing is to be \
-              seen, for they share the cache.",
+        effect: "Active: nearly alike for all, for the writes are most of it. Passive: slower than active for caches that \
+              keep what they free (`pool`, jemalloc), as active for those that return blocks to their owner. How much \
+              slower depends on how far apart the cores are; the loop only writes, which a processor may gather, and on \
+              two CPUs that are hardware threads of one core nothing is to be seen, for they share the cache.",
         origin: "Hoard's `cache-scratch` (passive) and `cache-thrash` (active; Berger 2000), which hand over once in a run \
               and write to blocks of 1 to 8 bytes. Here the hand-over is repeated, with rows that begin at different \
               places of a line.",

@@ -19,8 +19,8 @@ pub struct LongRun {
 /// Hours: generations of blocks. A look at memory after each.
 const HOURS: usize = 24;
 
-/// One block in so many is replaced in an hour. After ten hours one in sixty of the first is left: a page of 4 KiB with its
-/// forty blocks of 100 bytes still has one, which is what keeps it.
+/// One block in so many is replaced in an hour. After ten hours one in thirty-four of the first is left (some of
+/// those that are drawn are this hour's own): a page of 4 KiB with its forty blocks of 100 bytes still has one, which is what keeps it.
 const TURNOVER: usize = 3;
 
 /// Hours in which sizes double: six times a day, from records of tens of bytes to buffers. Slow enough that neighbouring
@@ -51,7 +51,7 @@ impl Shape for LongRun {
         family: Family::Memory,
         why: "A server that runs for weeks does not keep the mix of sizes with which it began: caches fill with other \
               things, requests change by the hour. As many bytes are live as before, but in other sizes. In each of 24 \
-              hours a third of the blocks, drawn at random, is replaced by blocks of that hour's sizes, which double every \
+              hours a third as many blocks as there are, drawn at random, is replaced by blocks of that hour's sizes, which double every \
               four hours: from 32–512 bytes in the morning to 1.7–27 KiB at night.\n\n\
               Live bytes are constant, so what the process occupies should be. But the blocks that are freed lie scattered \
               among others, and the new ones do not fit their holes. A page that an allocator keeps for one size is of \

@@ -37,8 +37,9 @@ const HANDED: usize = BATCH / TENTH;
 /// Blocks of a batch that stay.
 const KEPT: usize = BATCH - HANDED;
 
-/// Batches of a thread in a lap: a millisecond and a half at 25 ns a block.
-const BATCHES: usize = 128;
+/// Batches of a thread in a lap: milliseconds of work even at 5 ns a block, against which it counts for little that threads
+/// wake up tens of microseconds apart.
+const BATCHES: usize = 512;
 
 /// As much below 128 bytes as above.
 const SIZES: Sizes = Sizes::LogUniform(16, 1_024);

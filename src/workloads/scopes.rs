@@ -32,7 +32,17 @@ use crate::stats::random::Random;
 /// ```compile_fail
 /// # use allocmark::workloads::scopes::Values;
 /// fn taken_out<'s>(scope: &mut impl Values<'s>) -> &'s mut u64 {
-///     scope.scope(|mut inner| inner.value(1))
+///     scope.scope(|inner| inner.value(1))
+/// }
+/// ```
+/// ```compile_fail
+/// # use allocmark::workloads::scopes::Values;
+/// fn ended_early<'s>(scope: &mut impl Values<'s>) -> u64 {
+///     scope.scope(|inner| {
+///         let value = inner.value(7_u64);
+///         drop(*inner);
+///         *value
+///     })
 /// }
 /// ```
 /// To run here, an allocator implements this for its scope and opens one in place of [`Boxes`] in [`Nested`]'s `open`.
@@ -45,8 +55,9 @@ pub trait Values<'s>: Sized {
     /// It borrows nothing (`'static`): another value of its scope that it borrowed could be dropped before it.
     fn value<T: 'static>(&mut self, value: T) -> &'s mut T;
 
-    /// Runs `inside` with a new scope, which ends when `inside` returns or unwinds.
-    fn scope<R>(&mut self, inside: impl for<'i> FnOnce(Self::Inner<'i>) -> R) -> R;
+    /// Runs `inside` with a new scope, which ends when `inside` returns or unwinds. It is lent and not given: whoever owned
+    /// it could end it, and go on using its values.
+    fn scope<R>(&mut self, inside: impl for<'i> FnOnce(&mut Self::Inner<'i>) -> R) -> R;
 }
 
 /// The reference: each value is a block of its own, and a list says what a scope's end frees.
@@ -109,9 +120,9 @@ impl<'s, A: Allocator + Copy> Values<'s> for Boxes<'s, A> {
     }
 
     #[inline(always)]
-    fn scope<R>(&mut self, inside: impl for<'i> FnOnce(Self::Inner<'i>) -> R) -> R {
+    fn scope<R>(&mut self, inside: impl for<'i> FnOnce(&mut Self::Inner<'i>) -> R) -> R {
         let (allocator, owned, length) = (self.allocator, self.owned, self.length);
-        inside(Boxes { allocator, owned, length, mark: length, life: PhantomData })
+        inside(&mut Boxes { allocator, owned, length, mark: length, life: PhantomData })
     }
 }
 
@@ -247,7 +258,7 @@ fn plan(values: usize, random: &mut Random) -> Table<Step> {
 /// Follows the plan until the scope is closed; gives back its values' sum.
 ///
 /// What the first value of a scope holds is read again at the end, after all that happened in the scopes inside.
-fn follow<'s>(mut scope: impl Values<'s>, steps: &mut std::slice::Iter<'_, Step>, next: &mut u64) -> u64 {
+fn follow<'s>(scope: &mut impl Values<'s>, steps: &mut std::slice::Iter<'_, Step>, next: &mut u64) -> u64 {
     let (mut sum, mut first): (u64, Option<&'s mut [u64]>) = (0, None);
     while let Some(step) = steps.next() {
         let kind = match *step {
@@ -279,15 +290,14 @@ impl OneThread for Nested {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
         let steps = plan(self.values, &mut Random::new(seed));
         let mut owned = Table::new(VALUES, |_| Owned::NONE);
-        let system = Boxes::new(&mut owned, allocator_api2::alloc::System);
-        let expected = all(system, &steps);
+        let expected = all(&mut owned, allocator_api2::alloc::System, &steps);
         drive(&mut Descent { steps, owned, expected, heap, mode });
     }
 }
 
 /// Follows the whole plan, from the outermost scope on; closes what it left open.
-fn all<'s>(scope: impl Values<'s>, steps: &[Step]) -> u64 {
-    follow(scope, &mut steps.iter(), &mut 1)
+fn all<A: Allocator + Copy>(owned: &mut Table<Owned>, allocator: A, steps: &[Step]) -> u64 {
+    follow(&mut Boxes::new(owned, allocator), &mut steps.iter(), &mut 1)
 }
 
 struct Descent<'h, H, M> {
@@ -303,7 +313,7 @@ impl<H: Heap, M: Mode> Body for Descent<'_, H, M> {
     fn pass(&mut self, clock: &dyn Clock) -> Pass {
         let mut sum = 0;
         let pass = timed(clock, VALUES, || {
-            sum = all(Boxes::new(&mut self.owned, self.heap.handle()), &self.steps);
+            sum = all(&mut self.owned, self.heap.handle(), &self.steps);
         });
         self.mode.result(sum, self.expected);
         pass
@@ -336,7 +346,7 @@ mod tests {
         let mut outer = Boxes::new(&mut owned, System);
         let note = |name| Noted(name, Rc::clone(&notes));
         let first = outer.value(note("first"));
-        outer.scope(|mut inner| {
+        outer.scope(|inner| {
             inner.value(note("second"));
             inner.value(7_u64);
             inner.value(note("third"));
@@ -354,7 +364,7 @@ mod tests {
         let mut owned = Table::new(8, |_| Owned::NONE);
         let mut outer = Boxes::new(&mut owned, System);
         let unwound = catch_unwind(AssertUnwindSafe(|| {
-            outer.scope(|mut inner| {
+            outer.scope(|inner| {
                 inner.value(Noted("inner", Rc::clone(&notes)));
                 panic!("inside");
             });
@@ -384,7 +394,7 @@ mod tests {
 
     #[test]
     fn another_plan_has_another_sum() {
-        let sum = |steps: &[Step]| all(Boxes::new(&mut Table::new(8, |_| Owned::NONE), System), steps);
+        let sum = |steps: &[Step]| all(&mut Table::new(8, |_| Owned::NONE), System, steps);
         let (open, close) = (Step::Open, Step::Close);
         let (small, large) = (Step::Value(Kind::Words2), Step::Value(Kind::Words4));
         assert_eq!(sum(&[small, open, large, close]), sum(&[small, open, large]));

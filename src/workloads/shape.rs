@@ -86,7 +86,8 @@ impl Scope {
     }
 
     /// Numbers of threads of a scaling curve that begins at `least`: 1, 2, as many as there are CPUs, and twice as many,
-    /// which is where threads take turns.
+    /// which is where threads take turns: a lap shorter than the system's time slice (milliseconds) mostly runs to its end
+    /// before the next thread begins.
     pub fn threads(&self, least: usize) -> Vec<usize> {
         let mut threads = vec![1, 2, self.cpus, 2 * self.cpus];
         threads.retain(|&threads| threads >= least);
