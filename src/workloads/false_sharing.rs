@@ -78,8 +78,8 @@ impl Shape for FalseSharing {
               several times slower for no reason that its source shows. That is the allocator's doing, and no time \
               inside the allocator tells of it: so an operation here is 1 000 writes to a block, then a free and a new \
               allocation.\n\n\
-              *Active*: threads only allocate for themselves. Whoever serves two threads from one list gives them \
-              neighbours. *Passive*: before the clock starts one thread allocates blocks in a row and hands one to each \
+              Active: threads only allocate for themselves. Whoever serves two threads from one list gives them \
+              neighbours. Passive: before the clock starts one thread allocates blocks in a row and hands one to each \
               thread, which frees it and goes on with blocks of its own. An allocator that puts a freed block into the \
               cache of the thread that freed it gives it out again there, and the neighbours of the row stay neighbours; \
               one that sends it back to the page's owner does not.\n\n\
