@@ -2,9 +2,9 @@
 
 use super::free_list::{Chain, END, FreeList};
 use super::magazine::Magazine;
-use super::slots::{self, SlotSet};
 use super::storage::Storage;
-use super::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::allocators::slots::{self, SlotSet};
+use crate::allocators::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// Blocks on their way out of the depot.
 pub(super) enum Batch {

@@ -19,7 +19,7 @@
 //! never bytes of a block that a user may be writing. Such a read gives an outdated link, or what debug builds put
 //! into the links of taken blocks; neither is followed out of bounds, and the exchange of the head then fails.
 
-use super::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::allocators::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// No block: the end of a list. Larger than every index.
 pub(super) const END: u32 = u32::MAX;

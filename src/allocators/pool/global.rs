@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use super::Pool;
-use super::sync::{AtomicU8, Ordering};
+use crate::allocators::sync::{AtomicU8, Ordering};
 
 /// Nobody has asked for a block yet.
 const NEW: u8 = 0;

@@ -5,7 +5,7 @@
 
 use std::ptr::NonNull;
 
-use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use crate::allocators::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// The most blocks in a magazine. With 60 pointers a magazine is 512 bytes: eight cache lines of one thread alone, and
 /// found by a shift. Half of it moves at a time, so the shared list is asked once in 30 operations at worst.

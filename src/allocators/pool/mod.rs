@@ -68,9 +68,7 @@ mod free_list;
 mod global;
 mod magazine;
 mod misuse;
-mod slots;
 mod storage;
-mod sync;
 mod walker;
 
 use std::alloc::Layout;
@@ -83,10 +81,10 @@ pub use self::global::PoolGlobal;
 
 use self::depot::{Depot, mark};
 use self::magazine::Magazine;
-use self::slots::SLOTS;
 use self::storage::Storage;
-use self::sync::Ordering;
 use super::contract::{Demand, Facts, Known, Subject};
+use super::slots::{self, SLOTS};
+use super::sync::Ordering;
 
 /// Facts about the pool.
 pub const FACTS: Facts = Facts {

@@ -7,10 +7,10 @@ use std::slice;
 use allocator_api2::alloc::AllocError;
 
 use super::magazine::Magazine;
-use super::slots::SLOTS;
-use super::sync::AtomicU32;
 use crate::allocators::arithmetic::{ExactDivisor, round_up};
 use crate::allocators::pages;
+use crate::allocators::slots::SLOTS;
+use crate::allocators::sync::AtomicU32;
 
 /// Blocks smaller than this would be half administration: a link takes 4 bytes.
 const SMALLEST_BLOCK: usize = 8;

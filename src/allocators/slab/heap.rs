@@ -12,9 +12,9 @@
 //! A heap belongs to one thread at a time, which alone uses everything but the inbox and the flag that says whether it
 //! belongs to one. Heaps are never unmapped: when their thread ends they wait for the next.
 
+use crate::allocators::sync::AtomicBool;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicBool;
 
 use super::bin::{Bin, no_span};
 use super::class::{CLASSES, Class};

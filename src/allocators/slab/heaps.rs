@@ -1,7 +1,7 @@
 //! All heaps of the process: how a thread gets one, how it is handed on, and how blocks reach a heap that no thread has.
 
+use crate::allocators::sync::{AtomicPtr, AtomicUsize, Ordering};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::heap::{Heap, as_static};
 use super::remote::Message;

@@ -10,9 +10,9 @@
 //! address, so that no region holds anybody else's memory and `owns` is exact; what lies behind the block costs address
 //! space only, and lets it grow without a call to the kernel.
 
+use crate::allocators::sync::{AtomicUsize, Ordering::Relaxed};
 use std::alloc::Layout;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::geometry::SEGMENT;
 use super::spares::{self, Mapping};

@@ -11,8 +11,8 @@
 //! bits would take 8 MiB of every executable's zero-initialised data; user space above 48 bits is only handed out to
 //! programs that ask for such addresses.
 
+use crate::allocators::sync::{AtomicPtr, AtomicU64, Ordering};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::geometry::SEGMENT;
 use crate::allocators::pages;

@@ -19,9 +19,9 @@
 //! Pushing is a compare-exchange on the head, taking is a swap with null. Nobody ever removes a single message, so the
 //! ABA fault has no place: a push that finds the same head again links to what is then the head.
 
+use crate::allocators::sync::{AtomicPtr, Ordering};
 use std::cell::Cell;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
 
 use super::geometry::SEGMENT;
 use super::mark;

@@ -1,8 +1,8 @@
 //! What all heaps share: a few empty segments, the gate that keeps them mapped while somebody looks, and the sum of
 //! what is mapped.
 
+use crate::allocators::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use super::segment::{Segment, SegmentRef};
 

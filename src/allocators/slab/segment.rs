@@ -11,9 +11,9 @@
 //! `first_slice`. What other threads read of a segment (owner, `first_slice`) lies in two cache lines that rarely
 //! change; what the owner writes at every operation lies in the spans' own lines.
 
+use crate::allocators::sync::{AtomicPtr, AtomicU8, Ordering::Relaxed};
 use std::cell::Cell;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering::Relaxed};
 
 use super::geometry::{SEGMENT, SLICE, SLICES, USABLE, find_run, mask, segment_of, slice_of, split_run};
 use super::heap::Heap;

@@ -12,9 +12,9 @@
 //! `countdown` is what makes freeing cheap: it is the number of frees until somebody must look at the span, so that
 //! one decrement and one test find both a span that became empty and a full one that became useful again.
 
+use crate::allocators::sync::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use super::class::Class;
 use super::geometry::SLICE;

@@ -2,8 +2,8 @@
 //! frees a buffer of megabytes in turn would otherwise have the kernel zero its pages each time, which costs several
 //! times what the program does with them.
 
+use crate::allocators::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// The most that all spares hold together. It bounds what an idle program keeps; larger buffers are rare enough, and
 /// used long enough, to come from the kernel.

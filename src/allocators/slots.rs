@@ -1,8 +1,9 @@
-//! Small numbers for threads: each running thread that uses a pool owns one of [`SLOTS`] slots of the process.
+//! Small numbers for threads: each running thread that uses one of our scoped allocators owns one of [`SLOTS`] slots of the
+//! process.
 //!
-//! A slot is what finds a thread's magazine in any pool with one addition. It is claimed at the first use of a pool and
-//! given up when the thread ends; the next owner finds the magazines as the last one left them. Threads that come when
-//! all slots are taken, or that are ending, do without and work on the shared list.
+//! A slot is what finds a thread's share of any such allocator (its magazine in a pool) with one addition. It is claimed at
+//! the first use and given up when the thread ends; the next owner finds the shares as the last one left them. Threads that
+//! come when all slots are taken, or that are ending, do without.
 
 use std::cell::Cell;
 
