@@ -17,6 +17,9 @@
 //! # When not to use it
 //! - Programs whose threads mostly sleep while others free their blocks: a block that another thread freed comes back
 //!   into use when its owner next needs one, so an owner that sleeps holds it.
+//! - Programs that free hundreds of megabytes in blocks above 3.5 MiB and then do nothing: what was kept for the next such
+//!   block is given back by a later call, not by a clock. [`Slab::trim`] gives it back at once; jemalloc with its background
+//!   threads does so unasked.
 //! - 32-bit targets with many threads: each takes at least one segment of 4 MiB address space.
 //! - Where an attacker may provoke writes to freed memory: links lie in the free blocks, unprotected in release builds.
 //!
@@ -74,7 +77,7 @@ pub const FACTS: Facts = Facts {
     description: "Our general-purpose allocator. Each thread allocates from its own spans of equal blocks without atomic \
                   instructions; blocks freed by other threads come back in batches, as messages to the owner; heaps of \
                   threads that ended are handed on to new ones.",
-    configuration: "67 size classes up to 3.5 MiB, segments of 4 MiB, at most 8 empty segments and 32 MiB of huge mappings kept for the process",
+    configuration: "67 size classes up to 3.5 MiB, segments of 4 MiB, at most 8 empty segments kept for the process, and of freed huge blocks what was needed in the last two seconds",
     package: None,
     missing_entry_points: &[],
     links: &[],
