@@ -171,7 +171,7 @@ pub unsafe fn move_pages(from: NonNull<u8>, from_bytes: usize, to: NonNull<u8>, 
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

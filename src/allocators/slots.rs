@@ -7,23 +7,29 @@
 
 use std::cell::Cell;
 
-use super::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering, const_thread_local};
 
 /// Threads that can own a slot at the same time. 128 is four times the threads of a common server processor; a pool's
 /// magazines then reserve 64 KiB of addresses, of which only those in use become memory.
-pub(super) const SLOTS: usize = WORDS * 64;
+/// Two in models, so that they can run out.
+pub(super) const SLOTS: usize = if cfg!(loom) { 2 } else { WORDS * 64 };
 /// Words of a set of slots.
-pub(super) const WORDS: usize = 2;
+const WORDS: usize = if cfg!(loom) { 1 } else { 2 };
 
 /// This thread has not asked yet, or there was none free.
 const UNCLAIMED: usize = usize::MAX;
 /// This thread is ending: its slot is given up and it must not claim another, which nobody would give up.
 const ENDING: usize = usize::MAX - 1;
 
-/// One bit for each slot: taken or not.
-static TAKEN: [AtomicU64; WORDS] = [const { AtomicU64::new(0) }; WORDS];
+/// Which slots are taken.
+#[cfg(not(loom))]
+static TAKEN: SlotSet = SlotSet([const { AtomicU64::new(0) }; WORDS]);
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref TAKEN: SlotSet = SlotSet::default();
+}
 
-thread_local! {
+const_thread_local! {
     // Apart from the guard, because a plain cell without a destructor is read without a check of its state.
     static SLOT: Cell<usize> = const { Cell::new(UNCLAIMED) };
     static GUARD: Guard = const { Guard };
@@ -32,19 +38,26 @@ thread_local! {
 /// Gives the thread's slot up when the thread ends.
 struct Guard;
 
+// Loom drops a thread's locals all at once, so that none can look at another: its threads call `end_thread` themselves.
+#[cfg(not(loom))]
 impl Drop for Guard {
     fn drop(&mut self) {
-        let slot = SLOT.replace(ENDING);
-        if slot < SLOTS {
-            release(slot);
-        }
+        end_thread();
+    }
+}
+
+/// Gives the calling thread's slot up for good, as its end does.
+pub(super) fn end_thread() {
+    let slot = SLOT.with(|slot| slot.replace(ENDING));
+    if slot < SLOTS {
+        release(slot);
     }
 }
 
 /// The calling thread's slot, if it has one.
 #[inline(always)]
 pub(super) fn current() -> Option<usize> {
-    let slot = SLOT.get();
+    let slot = SLOT.with(Cell::get);
     (slot < SLOTS).then_some(slot)
 }
 
@@ -55,12 +68,12 @@ pub(super) fn current_or_claim() -> Option<usize> {
         return Some(slot);
     }
     // Touching the guard registers its destructor, which takes no memory from the global allocator.
-    if SLOT.get() == ENDING || GUARD.try_with(|_| ()).is_err() {
-        SLOT.set(ENDING);
+    if SLOT.with(Cell::get) == ENDING || GUARD.try_with(|_| ()).is_err() {
+        SLOT.with(|slot| slot.set(ENDING));
         return None;
     }
     let slot = (0..SLOTS).find(|&slot| !is_taken(slot) && claim(slot))?;
-    SLOT.set(slot);
+    SLOT.with(|own| own.set(slot));
     Some(slot)
 }
 
@@ -68,32 +81,37 @@ pub(super) fn current_or_claim() -> Option<usize> {
 pub(super) fn claim(slot: usize) -> bool {
     // Acquire: pairs with `release`; what the last owner left in its magazines is visible to the new one. The failure
     // (the bit was set already) gives us nothing to read, but one ordering serves both.
-    TAKEN[slot / 64].fetch_or(bit(slot), Ordering::Acquire) & bit(slot) == 0
+    TAKEN.word(slot).fetch_or(bit(slot), Ordering::Acquire) & bit(slot) == 0
 }
 
 /// Gives `slot` up, which the caller owns.
 pub(super) fn release(slot: usize) {
     // Release: all that the owner did to its magazines comes before what the next owner does.
-    TAKEN[slot / 64].fetch_and(!bit(slot), Ordering::Release);
+    TAKEN.word(slot).fetch_and(!bit(slot), Ordering::Release);
 }
 
 fn is_taken(slot: usize) -> bool {
     // Relaxed: only a hint, `claim` decides.
-    TAKEN[slot / 64].load(Ordering::Relaxed) & bit(slot) != 0
+    TAKEN.word(slot).load(Ordering::Relaxed) & bit(slot) != 0
 }
 
 fn bit(slot: usize) -> u64 {
     1 << (slot % 64)
 }
 
-/// A set of slots that only grows.
+/// A set of slots, one bit for each.
 #[derive(Debug, Default)]
 pub(super) struct SlotSet([AtomicU64; WORDS]);
 
 impl SlotSet {
+    fn word(&self, slot: usize) -> &AtomicU64 {
+        &self.0[slot / 64]
+    }
+
+    /// For sets that only grow.
     pub(super) fn insert(&self, slot: usize) {
         // Relaxed: readers use the set to find magazines, whose fields are atomics that were zero all along.
-        self.0[slot / 64].fetch_or(bit(slot), Ordering::Relaxed);
+        self.word(slot).fetch_or(bit(slot), Ordering::Relaxed);
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
@@ -104,7 +122,7 @@ impl SlotSet {
     /// The members that no thread owns at the moment.
     pub(super) fn iter_unowned(&self) -> impl Iterator<Item = usize> {
         let mut words = [0; WORDS];
-        for (word, (ours, taken)) in words.iter_mut().zip(self.0.iter().zip(&TAKEN)) {
+        for (word, (ours, taken)) in words.iter_mut().zip(self.0.iter().zip(&TAKEN.0)) {
             // Relaxed: a hint, `claim` decides.
             *word = ours.load(Ordering::Relaxed) & !taken.load(Ordering::Relaxed);
         }
@@ -116,7 +134,7 @@ fn members(words: [u64; WORDS]) -> impl Iterator<Item = usize> {
     (0..SLOTS).filter(move |slot| words[slot / 64] & bit(*slot) != 0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::Barrier;
     use std::thread;

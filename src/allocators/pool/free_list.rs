@@ -147,7 +147,7 @@ impl<H: Head> FreeList<H> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::Mutex;
 

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{self, NonNull};
 
 use super::Pool;
-use crate::allocators::sync::{AtomicU8, Ordering};
+use crate::allocators::sync::{AtomicU8, Ordering, const_unless_loom};
 
 /// Nobody has asked for a block yet.
 const NEW: u8 = 0;
@@ -47,9 +47,11 @@ pub struct PoolGlobal {
 unsafe impl Sync for PoolGlobal {}
 
 impl PoolGlobal {
-    /// A pool of `capacity` blocks of layout `block`, to be made when the first is needed.
-    pub const fn new(block: Layout, capacity: usize) -> Self {
-        Self { block, capacity, state: AtomicU8::new(NEW), pool: UnsafeCell::new(MaybeUninit::uninit()) }
+    const_unless_loom! {
+        /// A pool of `capacity` blocks of layout `block`, to be made when the first is needed.
+        pub const fn new(block: Layout, capacity: usize) -> Self {
+            Self { block, capacity, state: AtomicU8::new(NEW), pool: UnsafeCell::new(MaybeUninit::uninit()) }
+        }
     }
 
     /// The pool, once a block that fits was asked for.
@@ -154,7 +156,8 @@ unsafe impl GlobalAlloc for PoolGlobal {
 
 impl Drop for PoolGlobal {
     fn drop(&mut self) {
-        if *self.state.get_mut() == READY {
+        // Relaxed: `&mut` shows that every other access comes before.
+        if self.state.load(Ordering::Relaxed) == READY {
             // SAFETY: initialised, and dropped once.
             unsafe { self.pool.get_mut().assume_init_drop() };
         }

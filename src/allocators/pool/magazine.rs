@@ -9,7 +9,8 @@ use crate::allocators::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// The most blocks in a magazine. With 60 pointers a magazine is 512 bytes: eight cache lines of one thread alone, and
 /// found by a shift. Half of it moves at a time, so the shared list is asked once in 30 operations at worst.
-pub(super) const LENGTH: usize = 60;
+/// Two in models.
+pub(super) const LENGTH: usize = if cfg!(loom) { 2 } else { 60 };
 
 /// A stack of blocks. All zeroes is a valid one: that of a thread that has not joined the pool yet.
 #[derive(Debug)]
@@ -34,6 +35,17 @@ const _: () =
 // Every access below is relaxed. By the owner: a thread sees its own stores, and the hand-over of a slot synchronises.
 // By readers of the counts: each number stands for itself.
 impl Magazine {
+    /// As zeroed memory is one. Loom's atomics are made, each at a place of its own in the run of a model.
+    #[cfg(any(test, loom))]
+    pub(super) fn new() -> Self {
+        Self {
+            level: AtomicU32::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            entries: std::array::from_fn(|_| AtomicPtr::new(std::ptr::null_mut())),
+        }
+    }
+
     /// Takes the block that was put in last.
     #[inline(always)]
     pub(super) fn take(&self) -> Option<NonNull<u8>> {
@@ -110,20 +122,11 @@ impl Magazine {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::ptr;
 
     use super::*;
-
-    fn new() -> Magazine {
-        Magazine {
-            level: AtomicU32::new(0),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-            entries: [const { AtomicPtr::new(ptr::null_mut()) }; LENGTH],
-        }
-    }
 
     fn block(number: usize) -> NonNull<u8> {
         NonNull::new(ptr::without_provenance_mut(number)).unwrap()
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn it_neither_gives_nor_takes_before_its_thread_has_joined() {
-        let magazine = new();
+        let magazine = Magazine::new();
         assert_eq!(magazine.take(), None);
         assert!(!magazine.put(block(1), LENGTH));
         magazine.join();
@@ -142,7 +145,7 @@ mod tests {
 
     #[test]
     fn it_is_full_at_the_length_it_is_told() {
-        let magazine = new();
+        let magazine = Magazine::new();
         magazine.join();
         for number in 1..=LENGTH {
             assert!(!magazine.put(block(number), number - 1));
@@ -153,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_oldest_leave_and_the_youngest_stay_on_top() {
-        let magazine = new();
+        let magazine = Magazine::new();
         magazine.join();
         for number in 1..=5 {
             magazine.put(block(number), LENGTH);

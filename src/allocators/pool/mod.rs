@@ -105,8 +105,8 @@ pub const FACTS: Facts = Facts {
 /// A magazine holds no more bytes than this, so that pools of large blocks do not reserve much for their threads. Blocks
 /// beyond it have no magazine: touching one costs far more than the shared list.
 const MOST_MAGAZINE_BYTES: usize = 64 * 1024;
-/// A magazine holds no more than one part in this of the capacity.
-const CAPACITY_PARTS: usize = 8;
+/// A magazine holds no more than one part in this of the capacity; in models, whose capacity is two or three, all of it.
+const CAPACITY_PARTS: usize = if cfg!(loom) { 1 } else { 8 };
 
 /// A fixed number of blocks of one layout. `&Pool` is an [`Allocator`]; see the [module](self).
 #[derive(Debug)]

@@ -58,7 +58,23 @@ impl Storage {
         let first = round_up(address + before_blocks, block.align()).expect("within the mapping");
         // SAFETY: `first - address` is at most `before_blocks` and the slack, so it lies within the mapping.
         let blocks = unsafe { start.add(first - address) };
-        Ok(Self { start, bytes, blocks, block_bytes, block, divisor, count: count as u32 })
+        let storage = Self { start, bytes, blocks, block_bytes, block, divisor, count: count as u32 };
+        #[cfg(loom)]
+        storage.make_atomics();
+        Ok(storage)
+    }
+
+    /// Zeroes are no atomics of loom's: those are made, each by a call.
+    #[cfg(loom)]
+    fn make_atomics(&self) {
+        for slot in 0..SLOTS {
+            // SAFETY: the mapping starts with room for a magazine for each slot, and nobody knows it yet.
+            unsafe { self.start.cast::<Magazine>().add(slot).write(Magazine::new()) };
+        }
+        for index in 0..self.count as usize {
+            // SAFETY: the mapping has room for a link for each block, and nobody knows it yet.
+            unsafe { self.first_link().add(index).write(AtomicU32::new(0)) };
+        }
     }
 
     /// The layout of a block.
@@ -77,12 +93,14 @@ impl Storage {
 
     /// The link of each block.
     pub(super) fn links(&self) -> &[AtomicU32] {
-        // SAFETY: the links follow the magazines directly, at a multiple of 512; there is one for each block, and they
-        // live as long as `self`. Zeroed memory is a valid atomic, and all access is through it.
-        unsafe {
-            let first = self.start.add(SLOTS * size_of::<Magazine>());
-            slice::from_raw_parts(first.cast().as_ptr(), self.count as usize)
-        }
+        // SAFETY: there is a link for each block, and they live as long as `self`. Zeroed memory is a valid atomic, and
+        // all access is through it.
+        unsafe { slice::from_raw_parts(self.first_link().as_ptr(), self.count as usize) }
+    }
+
+    fn first_link(&self) -> NonNull<AtomicU32> {
+        // SAFETY: the links follow the magazines directly in the mapping, at a multiple of 512.
+        unsafe { self.start.add(SLOTS * size_of::<Magazine>()) }.cast()
     }
 
     /// Whether the address is that of a byte of a block.
@@ -132,7 +150,7 @@ impl Drop for Storage {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -5,8 +5,9 @@
 use std::cell::Cell;
 use std::ptr;
 
+use super::block::Block;
 use super::mark;
-use super::span::{Block, Span, SpanRef, State};
+use super::span::{Span, SpanRef, State};
 
 /// See the module.
 pub(super) struct Bin {

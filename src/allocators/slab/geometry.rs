@@ -57,7 +57,7 @@ pub(super) const fn split_run(bits: u64) -> Option<((u32, u32), u64)> {
     Some(((start, count), bits & !mask(start, count)))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

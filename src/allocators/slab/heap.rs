@@ -10,18 +10,19 @@
 //! ```
 //!
 //! A heap belongs to one thread at a time, which alone uses everything but the inbox and the flag that says whether it
-//! belongs to one. Heaps are never unmapped: when their thread ends they wait for the next.
+//! belongs to one (see [`handover`](super::handover)). Heaps are never unmapped: when their thread ends they wait for the next.
 
-use crate::allocators::sync::AtomicBool;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
 use super::bin::{Bin, no_span};
+use super::block::Block;
 use super::class::{CLASSES, Class};
+use super::handover::Handover;
 use super::mark;
-use super::remote::{Inbox, Outbox};
+use super::remote::Outbox;
 use super::segment::SegmentRef;
-use super::span::{Block, SpanRef, State};
+use super::span::{SpanRef, State};
 use super::{heaps, huge, reserve, thread};
 
 /// Refills of one heap after which what was kept and not needed is given back. A refill brings about 4 KiB of blocks, so
@@ -45,19 +46,12 @@ pub(super) struct Heap {
     pub(super) outbox: Outbox,
     /// The heap made before it; constant once it is published.
     pub(super) older: Cell<*const Heap>,
-    pub(super) shared: Shared,
+    /// What other threads write, away from what the owner writes.
+    pub(super) handover: Handover,
 }
 
-/// What other threads write, away from what the owner writes.
-#[repr(align(128))]
-pub(super) struct Shared {
-    pub(super) inbox: Inbox,
-    /// A thread has this heap.
-    pub(super) taken: AtomicBool,
-}
-
-// SAFETY: everything that is not atomic is used only by the thread that has the heap, which is one at a time: `taken`
-// is acquired and released around it. The placeholder is never changed.
+// SAFETY: everything that is not atomic is used only by the thread that has the heap, which is one at a time: the
+// handover sees to that. The placeholder is never changed.
 unsafe impl Sync for Heap {}
 
 /// Shared by all threads that have no heap yet, and never written: its bins have no block on their lists and the placeholder
@@ -77,7 +71,7 @@ impl Heap {
             until_decay: Cell::new(DECAY_REFILLS),
             outbox: Outbox::new(),
             older: Cell::new(ptr::null()),
-            shared: Shared { inbox: Inbox::new(), taken: AtomicBool::new(true) },
+            handover: Handover::new(),
         }
     }
 
@@ -218,10 +212,7 @@ impl Heap {
 
     /// Takes what others have freed of ours.
     pub(super) fn collect(&self) {
-        if self.shared.inbox.is_empty() {
-            return;
-        }
-        for chain in self.shared.inbox.take() {
+        for chain in self.handover.messages() {
             // SAFETY: the chain's blocks are live ones of a segment of ours: messages are sent to the owner.
             let span = unsafe { SegmentRef::of(chain.first.addr()) }.span_of(chain.first.addr());
             // SAFETY: a message holds blocks of one span that nobody uses, and it is ours.

@@ -33,16 +33,7 @@ pub(super) fn idle() -> usize {
 }
 
 fn try_take(heap: &Heap) -> bool {
-    // Acquire, as part of SeqCst: everything the last thread did with the heap comes before what we do. SeqCst besides:
-    // see `post`.
-    let taken = &heap.shared.taken;
-    if taken.load(Ordering::Relaxed)
-        || taken.compare_exchange(false, true, Ordering::SeqCst, Ordering::Relaxed).is_err()
-    {
-        return false;
-    }
-    IDLE.fetch_sub(1, Ordering::Relaxed);
-    true
+    heap.handover.try_take(&IDLE)
 }
 
 /// A heap for the calling thread alone: one whose thread has ended, or a new one. `None` when there is no memory.
@@ -74,32 +65,17 @@ fn make() -> Option<&'static Heap> {
 /// Hands a heap of the calling thread on. What it holds stays in it, except for what is empty.
 pub(super) fn release(heap: &'static Heap) {
     heap.settle();
-    loop {
-        // Before the heap is released, so that the count never falls below zero.
-        IDLE.fetch_add(1, Ordering::Relaxed);
-        // Release, as part of SeqCst: what we did comes before the next thread's use. SeqCst besides: see `post`.
-        heap.shared.taken.store(false, Ordering::SeqCst);
-        // Somebody who sent blocks while the heap was ours relies on us to look once more.
-        if heap.shared.inbox.is_empty() || !try_take(heap) {
-            return;
-        }
-        heap.collect();
-    }
+    heap.handover.release(&IDLE, || heap.collect());
 }
 
 /// Sends a message to the heap that owns its blocks. If no thread has that heap, collects there right away: the blocks
 /// of a thread that ended are not lost, and what becomes empty by them goes back.
-///
-/// Either the sender sees that the heap is idle, or the thread that released it sees the message: sender and releaser
-/// each write (inbox; `taken`) and then read what the other wrote, and all four are `SeqCst`, so that one of them reads
-/// the other's value. If both do, `try_take` lets one of them in.
 pub(super) fn post(message: Message) {
     // SAFETY: the message's blocks are live, so their segment is mapped.
     let owner = unsafe { SegmentRef::of(message.address()) }.owner();
     let Some(owner) = ptr::NonNull::new(owner) else { return };
     let heap = as_static(owner);
-    heap.shared.inbox.push(message);
-    if !heap.shared.taken.load(Ordering::SeqCst) && try_take(heap) {
+    if heap.handover.post(message, &IDLE) {
         heap.collect();
         release(heap);
     }

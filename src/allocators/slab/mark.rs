@@ -1,8 +1,8 @@
 //! Marks in free blocks, by which debug builds notice a second free and a write after the free. Nothing in release.
 
+use super::block::Block;
 #[cfg(debug_assertions)]
 use super::fault;
-use super::span::Block;
 
 /// Differs from block to block, so that content copied from a freed block is not mistaken for a mark.
 #[cfg(debug_assertions)]

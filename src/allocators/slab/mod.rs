@@ -35,9 +35,11 @@
 //! ```
 
 mod bin;
+mod block;
 mod class;
 mod fault;
 mod geometry;
+mod handover;
 mod heap;
 mod heaps;
 mod huge;
@@ -59,10 +61,10 @@ mod walker;
 use std::alloc::{GlobalAlloc, Layout};
 use std::ptr::{self, NonNull};
 
+use self::block::Block;
 pub use self::class::CLASSES;
 use self::class::Class;
 use self::segment::SegmentRef;
-use self::span::Block;
 pub use self::statistics::{ClassStatistics, Statistics};
 #[cfg(debug_assertions)]
 pub use self::walker::Fault;

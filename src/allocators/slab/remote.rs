@@ -19,13 +19,13 @@
 //! Pushing is a compare-exchange on the head, taking is a swap with null. Nobody ever removes a single message, so the
 //! ABA fault has no place: a push that finds the same head again links to what is then the head.
 
-use crate::allocators::sync::{AtomicPtr, Ordering};
+use crate::allocators::sync::{AtomicPtr, Ordering, const_unless_loom};
 use std::cell::Cell;
 use std::ptr;
 
+use super::block::Block;
 use super::geometry::SEGMENT;
 use super::mark;
-use super::span::Block;
 
 /// Low bits of a block's address that are zero and hold a message's length.
 const LENGTH: usize = 15;
@@ -68,8 +68,10 @@ pub(super) struct Chain {
 pub(super) struct Inbox(AtomicPtr<Block>);
 
 impl Inbox {
-    pub(super) const fn new() -> Self {
-        Self(AtomicPtr::new(ptr::null_mut()))
+    const_unless_loom! {
+        pub(super) const fn new() -> Self {
+            Self(AtomicPtr::new(ptr::null_mut()))
+        }
     }
 
     /// Adds a message. Any thread.
@@ -81,7 +83,7 @@ impl Inbox {
             // SAFETY: the message's blocks are nobody else's until the exchange succeeds.
             unsafe { (*message.last).second = second };
             // Release, as part of SeqCst: what was written to the blocks, by their users and here, comes before the
-            // owner's use. SeqCst besides, because the sender then asks whether the heap is idle; see `heaps::post`.
+            // owner's use. SeqCst besides, because the sender then asks whether the heap is idle; see `handover`.
             match self.0.compare_exchange_weak(head, message.last, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
@@ -91,20 +93,27 @@ impl Inbox {
 
     /// Whether there is no message.
     pub(super) fn is_empty(&self) -> bool {
-        // SeqCst: the other half of the order described at `heaps::post`. On the refill path it costs a plain load.
+        // SeqCst: the other half of the order described in `handover`. On the refill path it costs a plain load.
         self.0.load(Ordering::SeqCst).is_null()
     }
 
     /// Takes all messages. Only the thread that has the heap.
     pub(super) fn take(&self) -> Messages {
-        // Acquire: pairs with the release of every push since the last take; each later push continues the release
-        // sequence of those before it.
-        Messages(self.0.swap(ptr::null_mut(), Ordering::Acquire))
+        // Acquire, as part of SeqCst: pairs with the release of every push since the last take; each later push
+        // continues the release sequence of those before it. SeqCst besides, so that every write to the head is in the
+        // one order that `handover` argues with. On x86 the instruction is the same.
+        Messages(self.0.swap(ptr::null_mut(), Ordering::SeqCst))
     }
 }
 
 /// Messages that were taken from an inbox.
 pub(super) struct Messages(*mut Block);
+
+impl Messages {
+    pub(super) const fn none() -> Self {
+        Self(ptr::null_mut())
+    }
+}
 
 impl Iterator for Messages {
     type Item = Chain;
@@ -204,7 +213,7 @@ impl Outbox {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

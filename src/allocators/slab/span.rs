@@ -16,19 +16,11 @@ use crate::allocators::sync::{AtomicU8, AtomicU32, Ordering::Relaxed};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
+use super::block::Block;
 use super::class::Class;
 use super::geometry::SLICE;
 use super::mark;
 use super::segment::SegmentRef;
-
-/// A block that is free, or on its way to its owner. Its address is a multiple of 16.
-#[repr(C)]
-pub(super) struct Block {
-    /// The next block of the list.
-    pub(super) next: *mut Block,
-    /// In the last block of a message: the next message. In debug builds otherwise a mark that says "free".
-    pub(super) second: *mut Block,
-}
 
 /// What a span is to its heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 
+use super::block::Block;
 use super::class::Class;
 use super::fault;
 use super::geometry::{SLICES, mask};
 use super::heap::Heap;
 use super::segment::SegmentRef;
-use super::span::{Block, SpanRef, State};
+use super::span::{SpanRef, State};
 use super::{regions, thread};
 
 /// An invariant that does not hold.

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Tries every order in which the accesses of the allocators' lock-free parts can take effect, in the models of loom/.
+#
+#   scripts/loom.sh [part of a model's name]
+#
+# Needs what a build needs and no more. A model that fails prints what each thread did where loom noticed; with
+# LOOM_LOG=trace, and LOOM_LOCATION=1, every step of the run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Without the dependencies' own use of the flag it would stand in the manifest.
+export RUSTFLAGS="--cfg loom"
+# A directory of its own: other flags would have everything built anew.
+target=${LOOM_TARGET_DIR:-loom/target}
+cargo fmt --check --manifest-path loom/Cargo.toml
+# Release: a model makes tens of thousands of runs.
+cargo test --quiet --release --manifest-path loom/Cargo.toml --target-dir "$target" -- "$@"
