@@ -20,14 +20,53 @@ use super::class::Class;
 use super::geometry::SLICE;
 use super::mark;
 use super::segment::SegmentRef;
+use crate::allocators::poison;
 
 /// A block that is free, or on its way to its owner. Its address is a multiple of 16.
 #[repr(C)]
 pub(super) struct Block {
     /// The next block of the list.
-    pub(super) next: *mut Block,
+    next: *mut Block,
     /// In the last block of a message: the next message. In debug builds otherwise a mark that says "free".
-    pub(super) second: *mut Block,
+    second: *mut Block,
+}
+
+/// The only way to the words of a free block, which are poisoned as all of it is, but for the time of an access.
+///
+/// # Safety
+/// Each of these: `block` is mapped, large enough for a `Block`, and nobody but the caller uses it.
+impl Block {
+    #[inline(always)]
+    pub(super) unsafe fn next(block: *mut Self) -> *mut Self {
+        // SAFETY: as the caller says.
+        Self::open(block, || unsafe { (*block).next })
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn set_next(block: *mut Self, next: *mut Self) {
+        // SAFETY: as the caller says.
+        Self::open(block, || unsafe { (*block).next = next });
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn second(block: *mut Self) -> *mut Self {
+        // SAFETY: as the caller says.
+        Self::open(block, || unsafe { (*block).second })
+    }
+
+    #[inline(always)]
+    pub(super) unsafe fn set_second(block: *mut Self, second: *mut Self) {
+        // SAFETY: as the caller says.
+        Self::open(block, || unsafe { (*block).second = second });
+    }
+
+    #[inline(always)]
+    fn open<T>(block: *mut Self, access: impl FnOnce() -> T) -> T {
+        poison::unpoison(block.cast(), size_of::<Self>());
+        let result = access();
+        poison::poison(block.cast(), size_of::<Self>());
+        result
+    }
 }
 
 /// What a span is to its heap.
@@ -134,7 +173,7 @@ impl SpanRef {
             let block = unsafe { start.add(index as usize * shape.block) }.cast::<Block>();
             mark::restore(block);
             // SAFETY: it is large and aligned enough for a `Block`, and was not handed out.
-            unsafe { (*block).next = list };
+            unsafe { Block::set_next(block, list) };
             list = block;
         }
         self.carved.store(carved + count, Relaxed);
@@ -214,7 +253,7 @@ impl Span {
     #[inline]
     unsafe fn link(&self, block: *mut Block) {
         // SAFETY: nobody uses it, and blocks are at least as large and aligned as `Block`.
-        unsafe { (*block).next = self.free.get() };
+        unsafe { Block::set_next(block, self.free.get()) };
         self.free.set(block);
     }
 
@@ -226,7 +265,7 @@ impl Span {
     #[must_use]
     pub(super) unsafe fn push_chain(&self, first: *mut Block, last: *mut Block, count: u32) -> Option<u32> {
         // SAFETY: the chain's blocks are nobody's any more; `last` may be written.
-        unsafe { (*last).next = self.free.get() };
+        unsafe { Block::set_next(last, self.free.get()) };
         self.free.set(first);
         let before = self.countdown();
         let left = before.saturating_sub(count);
