@@ -13,6 +13,7 @@ pub mod mimalloc;
 pub mod mimalloc_eager;
 pub mod null;
 pub mod pages;
+mod poison;
 pub mod pool;
 pub mod rpmalloc;
 pub mod slab;

@@ -1,5 +1,7 @@
 //! What every allocator must hold to, tried on each of ours, on the system's and on `Global`.
 //!
+//! - `blocks`, `machine`: blocks that know their content, and what runs a program on them; the soak and the fuzzer have them
+//!   too
 //! - `specimens`: the allocators under test, behind one type
 //! - `checks`: the promises of `Allocator`, one test each, for all specimens
 //! - `programs`: random programs against a model, for all specimens
@@ -7,8 +9,11 @@
 //! - `pool`, `arena`: what only they promise
 
 mod arena;
+#[path = "../support/blocks.rs"]
 mod blocks;
 mod checks;
+#[path = "../support/machine.rs"]
+mod machine;
 mod pool;
 mod programs;
 mod scoped;

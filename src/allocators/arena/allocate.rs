@@ -8,6 +8,7 @@ use allocator_api2::alloc::{AllocError, Allocator};
 use super::chunk::{self, ChunkRef, FIRST_BYTES, HEADER_BYTES, MOST_BYTES};
 use super::{Arena, STEP};
 use crate::allocators::arithmetic::{round_up, round_up_small};
+use crate::allocators::poison;
 
 impl<A: Allocator> Arena<A> {
     /// New memory for `layout`.
@@ -37,6 +38,7 @@ impl<A: Allocator> Arena<A> {
         let block = unsafe { next.add(skip) };
         // SAFETY: as above.
         self.next.set(unsafe { block.add(bytes) });
+        poison::unpoison(block.as_ptr(), layout.size());
         Some(block)
     }
 
@@ -123,6 +125,7 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        poison::poison(block.as_ptr(), layout.size());
         if self.is_newest(block, layout) {
             // SAFETY: the newest block starts this far before `next`, in the same chunk.
             self.next.set(unsafe { self.next.get().sub(round_up_small(layout.size(), STEP)) });
@@ -140,12 +143,14 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
             // SAFETY: the newest block starts this far before `next`. Made from `next`, because the caller's pointer may
             // have the right to the old length alone.
             let block = unsafe { next.sub(round_up_small(old.size(), STEP)) };
+            poison::unpoison(block.as_ptr(), new.size());
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
         let moved = self.allocate(new)?;
         // SAFETY: the old block has `old.size()` bytes (the caller's promise) and the new one at least as many; they are
         // disjoint, as the old one is still in use.
         unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), old.size()) };
+        poison::poison(block.as_ptr(), old.size());
         Ok(moved)
     }
 
@@ -173,8 +178,10 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
             let moved = self.allocate(new)?;
             // SAFETY: both have at least `new.size()` bytes, and are disjoint as both are in use.
             unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), new.size()) };
+            poison::poison(block.as_ptr(), old.size());
             return Ok(moved);
         }
+        poison::bound(block.as_ptr(), new.size(), old.size());
         if self.is_newest(block, old) {
             let less = round_up_small(old.size(), STEP) - round_up_small(new.size(), STEP);
             // SAFETY: the newest block ends at `next` and is at least this long.

@@ -240,6 +240,9 @@ impl<A: Allocator> Arena<A> {
         if self.grown.replace(false) {
             self.first.set(chunk::largest_first(self.first.get()));
         }
+        if cfg!(allocmark_poison) {
+            chunk::from(self.first.get()).for_each(ChunkRef::close);
+        }
         self.used_before.set(0);
         if let Some(first) = self.first.get() {
             self.go_to(first);

@@ -16,7 +16,7 @@ unsafe impl Allocator for &Pool {
         if !self.fits(layout) {
             return Err(AllocError);
         }
-        let block = self.take().ok_or(AllocError)?;
+        let block = self.take(layout).ok_or(AllocError)?;
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
@@ -39,6 +39,7 @@ unsafe impl Allocator for &Pool {
         if !self.fits(new) {
             return Err(AllocError);
         }
+        self.storage.open(block, new.size());
         Ok(NonNull::slice_from_raw_parts(self.storage.whole(block), new.size()))
     }
 

@@ -48,7 +48,7 @@ impl<A: Allocator> BackedPool<A> {
 
     #[inline(always)]
     fn take_from_pool(&self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let block = if self.pool.fits(layout) { self.pool.take() } else { None }?;
+        let block = if self.pool.fits(layout) { self.pool.take(layout) } else { None }?;
         Some(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 

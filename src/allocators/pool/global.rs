@@ -90,7 +90,7 @@ impl PoolGlobal {
         if layout.size() > self.block.size() || layout.align() > self.block.align() {
             return None;
         }
-        self.pool().or_else(|| self.make())?.take()
+        self.pool().or_else(|| self.make())?.take(layout)
     }
 
     #[inline(always)]
@@ -140,6 +140,7 @@ unsafe impl GlobalAlloc for PoolGlobal {
             return unsafe { System.realloc(block, layout, new_size) };
         };
         if new_size <= self.block.size() {
+            pool.storage.open(owned, new_size);
             return pool.storage.whole(owned).as_ptr();
         }
         // SAFETY: the caller promises that `new_size` makes a valid layout with this alignment.

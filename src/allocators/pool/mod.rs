@@ -197,9 +197,9 @@ impl Pool {
         slots::current().map(|slot| &self.storage.magazines()[slot])
     }
 
-    /// Takes a block.
+    /// Takes a block for `layout`, which [`fits`](Self::fits).
     #[inline(always)]
-    fn take(&self) -> Option<NonNull<u8>> {
+    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
         let block = match self.magazine().and_then(Magazine::take) {
             Some(block) => block,
             None => self.take_slowly()?,
@@ -209,6 +209,7 @@ impl Pool {
             // catch.
             self.storage.links()[self.storage.index(block) as usize].store(mark::LIVE, Ordering::Relaxed);
         }
+        self.storage.open(block, layout.size());
         Some(block)
     }
 
@@ -249,6 +250,8 @@ impl Pool {
         if cfg!(debug_assertions) {
             self.check_live(block);
         }
+        // Before another thread can have it.
+        self.storage.close(block);
         if !self.magazine().is_some_and(|magazine| magazine.put(block, self.magazine_length)) {
             self.put_slowly(block);
         }

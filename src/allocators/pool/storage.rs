@@ -8,9 +8,9 @@ use allocator_api2::alloc::AllocError;
 
 use super::magazine::Magazine;
 use crate::allocators::arithmetic::{ExactDivisor, round_up};
-use crate::allocators::pages;
 use crate::allocators::slots::SLOTS;
 use crate::allocators::sync::AtomicU32;
+use crate::allocators::{pages, poison};
 
 /// Blocks smaller than this would be half administration: a link takes 4 bytes.
 const SMALLEST_BLOCK: usize = 8;
@@ -61,6 +61,9 @@ impl Storage {
         let storage = Self { start, bytes, blocks, block_bytes, block, divisor, count: count as u32 };
         #[cfg(loom)]
         storage.make_atomics();
+        if storage.is_poisoned() {
+            poison::poison(blocks.as_ptr(), block_bytes);
+        }
         Ok(storage)
     }
 
@@ -101,6 +104,26 @@ impl Storage {
     fn first_link(&self) -> NonNull<AtomicU32> {
         // SAFETY: the links follow the magazines directly in the mapping, at a multiple of 512.
         unsafe { self.start.add(SLOTS * size_of::<Magazine>()) }.cast()
+    }
+
+    /// Whether free blocks are poisoned: not where two blocks share a granule, which the sanitizer cannot describe.
+    fn is_poisoned(&self) -> bool {
+        let shared = |at: usize| !at.is_multiple_of(poison::GRANULE);
+        !shared(self.blocks.as_ptr().addr()) && !shared(self.block.size())
+    }
+
+    /// Of `block`, which its user has, the first `used` bytes may be touched.
+    #[inline(always)]
+    pub(super) fn open(&self, block: NonNull<u8>, used: usize) {
+        if cfg!(allocmark_poison) && self.is_poisoned() {
+            poison::bound(block.as_ptr(), used, self.block.size());
+        }
+    }
+
+    /// Nobody may touch `block`, which is free.
+    #[inline(always)]
+    pub(super) fn close(&self, block: NonNull<u8>) {
+        self.open(block, 0);
     }
 
     /// Whether the address is that of a byte of a block.

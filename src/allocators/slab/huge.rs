@@ -18,6 +18,7 @@ use super::geometry::SEGMENT;
 use super::spares::{self, Mapping};
 use super::{fault, regions, reserve};
 use crate::allocators::pages::{self, CannotExtend};
+use crate::allocators::poison;
 
 /// In the 64 B in front of each huge block.
 #[repr(C, align(64))]
@@ -81,6 +82,9 @@ fn try_allocate(size: usize, align: usize) -> Option<(*mut u8, bool)> {
         }
     };
     spares::count_live(wanted);
+    // A spare may have held a block at another place.
+    poison::unpoison(start.as_ptr(), wanted);
+    poison::bound(block, size, wanted - lead(align));
     // SAFETY: `lead` is at least a page, so the header lies in the mapping in front of the block, and is aligned
     // because the block is.
     unsafe {
@@ -129,6 +133,7 @@ pub(super) unsafe fn free(block: *mut u8) {
     BYTES.fetch_sub(size, Relaxed);
     // SAFETY: as above. A second free of the block finds no mark.
     unsafe { (*header).mark = 0 };
+    poison::poison(block, base + mapped - block.addr());
     // SAFETY: the header says what was mapped, and with the block its mapping is nobody's.
     unsafe { retire(base, mapped) };
 }
@@ -228,6 +233,7 @@ pub(super) unsafe fn resize(block: *mut u8, align: usize, size: usize) -> *mut u
         (*header).mapped = now_mapped;
         (*header).size = size;
     }
+    poison::bound(block, size, base + now_mapped - block.addr());
     BYTES.fetch_add(size, Relaxed);
     BYTES.fetch_sub(old_size, Relaxed);
     // Not `block` itself: the caller's pointer may have the right to the old size alone.
@@ -282,6 +288,7 @@ unsafe fn resize_elsewhere(
         BYTES.fetch_add(size, Relaxed);
         BYTES.fetch_sub(old_size, Relaxed);
     }
+    poison::bound(new_block, size, wanted - lead(align));
     new_block
 }
 

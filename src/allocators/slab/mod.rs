@@ -69,6 +69,7 @@ pub use self::statistics::{ClassStatistics, Statistics};
 #[cfg(debug_assertions)]
 pub use self::walker::Fault;
 use super::contract::Facts;
+use super::poison;
 
 /// The facts for the list of allocators.
 pub const FACTS: Facts = Facts {
@@ -119,12 +120,16 @@ impl Slab {
     /// `block` is a live block of this allocator.
     pub unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
         let address = block.addr().get();
-        if !regions::is_segment(address) {
+        let bytes = if regions::is_segment(address) {
+            // SAFETY: the block is live, so its segment is mapped.
+            unsafe { SegmentRef::of(address) }.span_of(address).class().shape().block
+        } else {
             // SAFETY: a live block outside of all segments is a huge one.
-            return unsafe { huge::usable(block.as_ptr()) };
-        }
-        // SAFETY: the block is live, so its segment is mapped.
-        unsafe { SegmentRef::of(address) }.span_of(address).class().shape().block
+            unsafe { huge::usable(block.as_ptr()) }
+        };
+        // What may be used may be written.
+        poison::unpoison(block.as_ptr(), bytes);
+        bytes
     }
 
     /// What the allocator holds, class by class. Walks all headers; waits for another such walk, but stops no thread
@@ -158,6 +163,12 @@ impl Slab {
     }
 }
 
+/// The bytes of a block of `layout`: to the end of its class; of a huge block those that were asked for.
+#[inline]
+fn block_bytes(layout: Layout) -> usize {
+    Class::of(layout).map_or(layout.size(), |class| class.shape().block)
+}
+
 /// Frees `block`.
 ///
 /// # Safety
@@ -174,6 +185,8 @@ unsafe fn free(block: *mut u8, layout: Layout) {
     }
     // The caller's pointer may access the block as it was requested; links are written to any of it.
     let block = ptr::with_exposed_provenance_mut::<Block>(block.addr());
+    // Before anybody else can have it.
+    poison::poison(block.cast(), block_bytes(layout));
     // SAFETY: the block is live, so its segment is mapped.
     let segment = unsafe { SegmentRef::of(block.addr()) };
     let heap = thread::current();
@@ -197,7 +210,10 @@ unsafe fn reallocate(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
         // In place only within the class: so a block's class always follows from its layout, and the bound on waste
         // holds for blocks that shrank.
         // Not `old` itself: the caller's pointer may have the right to the old size alone, and the new one may be more.
-        (Some(from), Some(to)) if from == to => ptr::with_exposed_provenance_mut(old.addr()),
+        (Some(from), Some(to)) if from == to => {
+            poison::bound(old, new.size(), to.shape().block);
+            ptr::with_exposed_provenance_mut(old.addr())
+        }
         // SAFETY: both are huge; the block is live and of this alignment.
         (None, None) => unsafe { huge::resize(old, layout.align(), new.size()) },
         // SAFETY: as the caller says.
@@ -223,7 +239,11 @@ unsafe fn move_block(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
 #[inline]
 fn allocate(layout: Layout) -> *mut u8 {
     match Class::of(layout) {
-        Some(class) => thread::current().allocate(class),
+        Some(class) => {
+            let block = thread::current().allocate(class);
+            poison::unpoison(block, layout.size());
+            block
+        }
         None => huge::allocate(layout).0,
     }
 }
