@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use super::alone;
-#[cfg(unix)]
-use super::is_ours;
+use super::{alone, is_ours};
 
 /// Sets its flag when `work` is over, or has panicked: the others would wait for ever.
 struct Ended<'flag>(&'flag AtomicBool);
@@ -48,7 +46,8 @@ fn while_others_allocate(work: impl FnOnce(Vec<String>)) {
 #[test]
 fn a_program_is_executed_while_threads_allocate() {
     let _alone = alone();
-    while_others_allocate(|_| {
+    while_others_allocate(|strings| {
+        assert!(strings.iter().all(|text| is_ours(text.as_str())));
         for _ in 0..5 {
             // This very file: the new process has the same allocator.
             let itself = std::env::current_exe().expect("it was started from a file");

@@ -86,6 +86,7 @@ fn expressions_are_built_and_dropped_on_different_threads() {
             thread::spawn(move || Regex::new(&format!(" [a-z]{{{length}}}[?]")).expect("well formed"))
                 .join()
                 .expect("no panic");
+        assert!(is_ours(expression.as_str()));
         let plain =
             text.split(' ').skip(1).filter(|part| part.len() == length + 1 && part.ends_with('?')).count();
         assert_eq!(expression.find_iter(&text).count(), plain);

@@ -39,7 +39,18 @@ fn numbers_are_sorted_in_parallel_as_they_are_in_sequence() {
     expected.sort_unstable();
     on_four_threads(|| {
         let (mut stable, mut unstable) = (numbers.clone(), numbers.clone());
-        rayon::join(|| stable.par_sort(), || unstable.par_sort_unstable());
+        let least = |numbers: &[u64]| numbers.first().copied().map(Box::new).expect("there are some");
+        let (first, second) = rayon::join(
+            || {
+                stable.par_sort();
+                least(&stable)
+            },
+            || {
+                unstable.par_sort_unstable();
+                least(&unstable)
+            },
+        );
+        assert!(first == second && is_ours(&*first) && is_ours(&*second));
         assert!(stable == expected && unstable == expected);
     });
 }
