@@ -10,6 +10,8 @@ mod free_list;
 mod held;
 #[path = "../../src/allocators/pages.rs"]
 pub mod pages;
+#[path = "../../src/allocators/poison.rs"]
+mod poison;
 #[path = "../../src/allocators/pool/mod.rs"]
 pub mod pool;
 mod pool_models;
