@@ -4,10 +4,12 @@
 //! - `checks`: the promises of `Allocator`, one test each, for all specimens
 //! - `programs`: random programs against a model, for all specimens
 //! - `scoped`: reset, ownership and exhaustion of those that are built for a demand
-//! - `pool`, `arena`: what only they promise
+//! - `pool`, `arena`, `arena_thread`, `bump_shared`: what only they promise
 
 mod arena;
+mod arena_thread;
 mod blocks;
+mod bump_shared;
 mod checks;
 mod pool;
 mod programs;
