@@ -5,11 +5,14 @@
 //! each value that a load may then return; what is not atomic is watched by [`loom::cell::UnsafeCell`]s, which fail where
 //! two accesses are not ordered by what the atomics promise.
 //!
-//! # Where a model is smaller than what it stands for
+//! # Where a model is less than what it stands for
 //! - Two slots for threads, magazines of two blocks, pools of a few blocks: see `cfg!(loom)` in the files.
 //! - At most so many [preemptions](explore) in one run.
-//! - Loom lets a `SeqCst` load miss no newer `SeqCst` store, which is what our code needs of it; it makes an exception of
-//!   the value that an atomic begins with. So models of what depends on it first replace that value.
+//! - Loom passes over some orders of accesses that are not equal; [`held`](allocators::held) says which, and what the models
+//!   do about it.
+//! - A `SeqCst` load does not miss a newer `SeqCst` store under loom, which is what our code needs of it, but only if what it
+//!   reads instead was stored with `SeqCst` too. The language asks less. So all stores of such an atomic are `SeqCst`, and
+//!   models first replace the value that it began with.
 //! - Loom's compare-exchange never fails without a reason, as a weak one may: what follows then is one more round.
 
 #![cfg(all(loom, test))]

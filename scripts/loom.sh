@@ -8,10 +8,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Without the dependencies' own use of the flag it would stand in the manifest.
 export RUSTFLAGS="--cfg loom"
-# A directory of its own: other flags would have everything built anew.
-target=${LOOM_TARGET_DIR:-loom/target}
+# A directory of its own: the flag is for every crate, and would have the others' builds thrown away.
+target=${CARGO_TARGET_DIR:-target}/loom
 cargo fmt --check --manifest-path loom/Cargo.toml
 # Release: a model makes tens of thousands of runs.
 cargo test --quiet --release --manifest-path loom/Cargo.toml --target-dir "$target" -- "$@"

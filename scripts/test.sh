@@ -20,6 +20,9 @@ cargo fmt --check
 cargo clippy --quiet --all-targets --all-features -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
 
+step "every order of the lock-free parts' accesses"
+scripts/loom.sh
+
 step "tests of the library, the command line, the allocators and the site"
 cargo test --quiet
 

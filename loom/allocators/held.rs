@@ -1,8 +1,15 @@
 //! Who has which block, for all models: the judge, which must not order the threads that it looks at.
+//!
+//! # Operations as steps
+//! Loom skips orders that it takes for equal to one it has tried: two accesses to an atomic are tried both ways round only
+//! if nothing else came to that atomic in between. So where a thread loads and then exchanges, another thread's load before
+//! both is forgotten. Each operation of a model therefore begins with a [step](Held::step): an exchange of one word by all
+//! threads, relaxed, so that it makes nothing visible, of which loom tries every order.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use loom::cell::UnsafeCell;
+use loom::sync::atomic::AtomicUsize;
 
 /// For each block whether it is out, and its content.
 pub(super) struct Held {
@@ -10,6 +17,7 @@ pub(super) struct Held {
     out: Vec<AtomicBool>,
     /// Loom fails when two accesses to one are not ordered, one of them being a write.
     content: Vec<UnsafeCell<u32>>,
+    steps: AtomicUsize,
 }
 
 impl Held {
@@ -17,7 +25,13 @@ impl Held {
         Self {
             out: (0..blocks).map(|_| AtomicBool::new(false)).collect(),
             content: (0..blocks).map(|_| UnsafeCell::new(0)).collect(),
+            steps: AtomicUsize::new(0),
         }
+    }
+
+    /// The calling thread begins an operation: see the module.
+    pub(super) fn step(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The calling thread was given the block: it reads what the last user has left there, and writes.

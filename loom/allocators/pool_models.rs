@@ -35,12 +35,14 @@ impl World {
     }
 
     fn allocate(&self) -> Option<NonNull<u8>> {
+        self.held.step();
         let block = (&self.pool).allocate(layout()).ok()?.cast();
         self.held.take(number(block));
         Some(block)
     }
 
     fn free(&self, block: NonNull<u8>) {
+        self.held.step();
         self.held.give_back(number(block));
         // SAFETY: the block came from `allocate` and is given up.
         unsafe { (&self.pool).deallocate(block, layout()) };
@@ -48,6 +50,12 @@ impl World {
 
     fn allocate_and_free(&self) {
         self.allocate().into_iter().for_each(|block| self.free(block));
+    }
+
+    /// As a thread's end does.
+    fn end_thread(&self) {
+        self.held.step();
+        slots::end_thread();
     }
 
     /// All threads are gone.
@@ -81,7 +89,7 @@ fn a_block_that_another_thread_frees_comes_back_with_its_content() {
             let world = world.clone();
             thread::spawn(move || {
                 world.free(block);
-                slots::end_thread();
+                world.end_thread();
             })
         };
         let _mine = [world.allocate(), world.allocate()];
@@ -98,11 +106,11 @@ fn the_next_owner_of_a_slot_finds_the_magazine_as_the_last_left_it() {
             let world = world.clone();
             thread::spawn(move || {
                 world.allocate_and_free();
-                slots::end_thread();
+                world.end_thread();
             })
         };
         world.allocate_and_free();
-        slots::end_thread();
+        world.end_thread();
         other.join().unwrap();
         let last = {
             let world = world.clone();
@@ -119,12 +127,12 @@ fn blocks_are_taken_back_from_an_ended_thread_unless_its_slot_has_a_new_owner() 
         let world = World::new(1);
         // This thread leaves the only block behind in its magazine.
         world.allocate_and_free();
-        slots::end_thread();
+        world.end_thread();
         let heir = {
             let world = world.clone();
             thread::spawn(move || {
                 world.allocate_and_free();
-                slots::end_thread();
+                world.end_thread();
             })
         };
         let other = {
@@ -132,7 +140,7 @@ fn blocks_are_taken_back_from_an_ended_thread_unless_its_slot_has_a_new_owner() 
             thread::spawn(move || {
                 // The first is the block that the thread brings with it by joining; the second is the one left behind.
                 let _mine = [world.allocate(), world.allocate()];
-                slots::end_thread();
+                world.end_thread();
             })
         };
         heir.join().unwrap();
@@ -144,8 +152,9 @@ fn blocks_are_taken_back_from_an_ended_thread_unless_its_slot_has_a_new_owner() 
 #[test]
 fn threads_that_ask_a_global_pool_first_find_it_made_once_and_whole() {
     explore(3, || {
-        let pool = Arc::new(PoolGlobal::new(layout(), 2));
-        let use_once = |pool: &PoolGlobal| {
+        let world = Arc::new((PoolGlobal::new(layout(), 2), Held::new(0)));
+        let use_once = |(pool, held): &(PoolGlobal, Held)| {
+            held.step();
             // SAFETY: the layout is not empty; the block is freed once, with its layout.
             unsafe {
                 let block = pool.alloc(layout());
@@ -154,11 +163,11 @@ fn threads_that_ask_a_global_pool_first_find_it_made_once_and_whole() {
             }
         };
         let other = {
-            let pool = pool.clone();
-            thread::spawn(move || use_once(&pool))
+            let world = world.clone();
+            thread::spawn(move || use_once(&world))
         };
-        use_once(&pool);
+        use_once(&world);
         other.join().unwrap();
-        assert_eq!(pool.pool().expect("somebody made it").in_use(), 0);
+        assert_eq!(world.0.pool().expect("somebody made it").in_use(), 0);
     });
 }

@@ -5,6 +5,8 @@
 //! feature is off stays in the list and says so; nothing is silently missing.
 
 use super::arena::Arena;
+use super::arena_thread::ArenaThread;
+use super::bump_shared::BumpShared;
 use super::contract::{Bulk, Contract, Facts, Known};
 use super::null::Null;
 use super::pool::Pool;
@@ -90,7 +92,9 @@ pub fn all() -> Vec<Row> {
         Row::general(&super::slab::FACTS),
         Row::fixed_size_shared::<Pool>(),
         Row::bulk::<Arena>(),
+        Row::bulk_shared::<ArenaThread>(),
         bump_row(),
+        Row::bulk_shared::<BumpShared>(),
     ]
 }
 

@@ -1,8 +1,10 @@
 //! Layer 1: our allocators, and everybody's contracts.
 
 pub mod arena;
+pub mod arena_thread;
 mod arithmetic;
 pub mod bump;
+pub mod bump_shared;
 pub mod contract;
 pub mod global;
 pub mod jemalloc;

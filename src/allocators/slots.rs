@@ -114,6 +114,11 @@ impl SlotSet {
         self.word(slot).fetch_or(bit(slot), Ordering::Relaxed);
     }
 
+    pub(super) fn contains(&self, slot: usize) -> bool {
+        // Relaxed: as above.
+        self.0[slot / 64].load(Ordering::Relaxed) & bit(slot) != 0
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {
         // Relaxed: as above.
         members(self.0.each_ref().map(|word| word.load(Ordering::Relaxed)))

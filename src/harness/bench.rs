@@ -100,6 +100,11 @@ impl<W: Suite> Over<W> {
         scoped(S::FACTS, Contract::BULK, binding::all_together::<S, W>)
     }
 
+    /// Any size, released all together, allocated from any thread.
+    pub fn bulk_shared<S: Known + Bulk + Sync + 'static>(self) -> Bench {
+        scoped(S::FACTS, Contract::BULK.for_all_threads(), binding::all_together_shared::<S, W>)
+    }
+
     /// The do-nothing allocator.
     pub fn control<S: Known + Bulk + 'static>(self) -> Bench {
         scoped(S::FACTS, Contract::CONTROL, binding::all_together::<S, W>)
@@ -128,6 +133,11 @@ pub fn fixed_size_shared<S: Known + Sync + 'static>() -> Bench {
 /// [`Over::bulk`] over the catalogue.
 pub fn bulk<S: Known + Bulk + 'static>() -> Bench {
     suite::<Catalogue>().bulk::<S>()
+}
+
+/// [`Over::bulk_shared`] over the catalogue.
+pub fn bulk_shared<S: Known + Bulk + Sync + 'static>() -> Bench {
+    suite::<Catalogue>().bulk_shared::<S>()
 }
 
 /// [`Over::control`] over the catalogue.

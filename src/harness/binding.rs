@@ -241,6 +241,13 @@ pub fn all_together<S: Bulk + 'static, W: Suite>(contract: Contract, scope: Scop
     binder.bound
 }
 
+/// Binds a subject that releases everything at once to the workloads of `W`, on any thread.
+pub fn all_together_shared<S: Bulk + Sync + 'static, W: Suite>(contract: Contract, scope: Scope) -> Bound {
+    let mut binder = Parallel(Serial::<AllTogether<S>>::new(contract, scope));
+    W::each(&mut binder);
+    binder.0.bound
+}
+
 struct Serial<F> {
     contract: Contract,
     scope: Scope,

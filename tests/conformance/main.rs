@@ -6,11 +6,13 @@
 //! - `checks`: the promises of `Allocator`, one test each, for all specimens
 //! - `programs`: random programs against a model, for all specimens
 //! - `scoped`: reset, ownership and exhaustion of those that are built for a demand
-//! - `pool`, `arena`: what only they promise
+//! - `pool`, `arena`, `arena_thread`, `bump_shared`: what only they promise
 
 mod arena;
+mod arena_thread;
 #[path = "../support/blocks.rs"]
 mod blocks;
+mod bump_shared;
 mod checks;
 #[path = "../support/machine.rs"]
 mod machine;

@@ -5,8 +5,10 @@ use std::ptr::NonNull;
 
 use allocator_api2::alloc::Allocator;
 use allocmark::allocators::arena::Arena;
+use allocmark::allocators::arena_thread::ArenaThread;
 #[cfg(feature = "bumpalo")]
 use allocmark::allocators::bump::Bump;
+use allocmark::allocators::bump_shared::BumpShared;
 use allocmark::allocators::contract::{Bulk, Demand, Subject};
 use allocmark::allocators::global::GlobalSubject;
 use allocmark::allocators::null::Null;
@@ -61,8 +63,10 @@ fn every_subject_meets_its_demand_and_owns_its_blocks() {
     meets_its_demand_and_owns_its_blocks::<Null>();
     meets_its_demand_and_owns_its_blocks::<Pool>();
     meets_its_demand_and_owns_its_blocks::<Arena>();
+    meets_its_demand_and_owns_its_blocks::<ArenaThread>();
     #[cfg(feature = "bumpalo")]
     meets_its_demand_and_owns_its_blocks::<Bump>();
+    meets_its_demand_and_owns_its_blocks::<BumpShared>();
 }
 
 #[test]
@@ -70,16 +74,20 @@ fn no_scoped_subject_owns_what_others_made() {
     does_not_own_what_others_made::<Null>();
     does_not_own_what_others_made::<Pool>();
     does_not_own_what_others_made::<Arena>();
+    does_not_own_what_others_made::<ArenaThread>();
     #[cfg(feature = "bumpalo")]
     does_not_own_what_others_made::<Bump>();
+    does_not_own_what_others_made::<BumpShared>();
 }
 
 #[test]
 fn bulk_subjects_can_be_reset_and_used_again() {
     can_be_used_again_and_again::<Null>();
     can_be_used_again_and_again::<Arena>();
+    can_be_used_again_and_again::<ArenaThread>();
     #[cfg(feature = "bumpalo")]
     can_be_used_again_and_again::<Bump>();
+    can_be_used_again_and_again::<BumpShared>();
 }
 
 #[test]

@@ -4,6 +4,8 @@ use std::alloc::Layout;
 
 use allocator_api2::alloc::{Allocator, Global, System};
 use allocmark::allocators::arena::Arena;
+use allocmark::allocators::arena_thread::ArenaThread;
+use allocmark::allocators::bump_shared::BumpShared;
 use allocmark::allocators::contract::Class;
 use allocmark::allocators::list;
 use allocmark::allocators::null::Null;
@@ -71,8 +73,10 @@ pub(crate) const ALL: &[Specimen] = &[
     },
     Specimen { name: "slab", block: None, with: |body| body(&Slab::new()) },
     Specimen { name: "arena", block: None, with: |body| body(&&Arena::new()) },
+    Specimen { name: "arena-thread", block: None, with: |body| body(&&ArenaThread::new().unwrap()) },
     #[cfg(feature = "bumpalo")]
     Specimen { name: "bump", block: None, with: |body| body(&Bump::default().handle()) },
+    Specimen { name: "bump-shared", block: None, with: |body| body(&&BumpShared::new(64 << 20).unwrap()) },
 ];
 
 #[test]

@@ -53,12 +53,14 @@ impl<H: Head> World<H> {
     }
 
     fn pop(&self, most: u32) -> Option<Chain> {
+        self.held.step();
         let chain = self.list.pop(&self.links, most)?;
         self.members(chain).for_each(|block| self.held.take(block));
         Some(chain)
     }
 
     fn push(&self, chain: Chain) {
+        self.held.step();
         self.members(chain).for_each(|block| self.held.give_back(block));
         self.list.push(&self.links, chain);
     }
@@ -127,8 +129,7 @@ fn threads_that_pop_and_push_chains_never_hold_the_same_block() {
 
 #[test]
 fn who_pops_sees_what_was_done_to_the_block_before_the_push() {
-    // Without a bound: every order there is.
-    loom::model(|| {
+    explore(4, || {
         let world = World::<TaggedHead>::new(2);
         let chain = world.pop(2).expect("two blocks");
         let other = {

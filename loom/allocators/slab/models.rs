@@ -66,6 +66,7 @@ fn messages_of_two_senders_arrive_whole_and_once() {
                 let (inbox, blocks) = &*world;
                 let outbox = Outbox::new();
                 for index in own {
+                    blocks.held.step();
                     // SAFETY: the block is this thread's to give.
                     unsafe { outbox.add(64, blocks.free(index), 2, |message| inbox.push(message)) };
                 }
@@ -73,6 +74,7 @@ fn messages_of_two_senders_arrive_whole_and_once() {
             })
         });
         let (inbox, blocks) = &*world;
+        blocks.held.step();
         inbox.take().for_each(|chain| blocks.receive(chain));
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         inbox.take().for_each(|chain| blocks.receive(chain));
@@ -113,6 +115,7 @@ impl Heap {
 
     /// What a thread does that needs a heap: `heaps::acquire`.
     fn acquire(&self) -> bool {
+        self.blocks.held.step();
         let taken = self.handover.try_take(&self.idle);
         assert!(self.idle.load(Ordering::Relaxed) <= 1, "the count of idle heaps is never below zero");
         taken
@@ -127,12 +130,14 @@ impl Heap {
 
     /// `heaps::release`.
     fn release(&self) {
+        self.blocks.held.step();
         self.collect();
         self.handover.release(&self.idle, || self.collect());
     }
 
     /// What a thread does that does not have the heap: `heaps::post`.
     fn free(&self, block: usize) {
+        self.blocks.held.step();
         // SAFETY: the block is the caller's to give.
         let message = unsafe { Message::single(self.blocks.free(block)) };
         if self.handover.post(message, &self.idle) {
@@ -156,8 +161,7 @@ impl Heap {
 
 #[test]
 fn a_message_to_a_heap_whose_thread_ends_is_seen_by_one_of_the_two() {
-    // Without a bound: every order there is.
-    loom::model(|| {
+    explore(4, || {
         let heap = Heap::new(1);
         let sender = {
             let heap = heap.clone();

@@ -20,8 +20,9 @@ impl<A: Allocator> Arena<A> {
         }
     }
 
+    /// New memory for `layout` in the current chunk, if there is room.
     #[inline(always)]
-    fn place_in_current(&self, layout: Layout) -> Option<NonNull<u8>> {
+    pub(in crate::allocators) fn place_in_current(&self, layout: Layout) -> Option<NonNull<u8>> {
         let next = self.next.get();
         // How far to the block, whose alignment `next` has already in nearly all cases.
         let skip = if layout.align() <= STEP {
@@ -45,7 +46,7 @@ impl<A: Allocator> Arena<A> {
     /// Goes to a chunk with room for `layout`, a kept one or a new one.
     #[cold]
     #[inline(never)]
-    fn place_in_next(&self, layout: Layout) -> Option<NonNull<u8>> {
+    pub(in crate::allocators) fn place_in_next(&self, layout: Layout) -> Option<NonNull<u8>> {
         let skip = layout.align().saturating_sub(chunk::ALIGN);
         let bytes = round_up(layout.size(), STEP)?.checked_add(HEADER_BYTES + skip)?;
         let chunk = self.unlink_kept(bytes).or_else(|| self.new_chunk(bytes))?;
@@ -104,9 +105,53 @@ impl<A: Allocator> Arena<A> {
         Some(chunk)
     }
 
+    /// Takes the memory of the newest block back; does nothing for others.
+    #[inline(always)]
+    pub(in crate::allocators) fn take_back(&self, block: NonNull<u8>, layout: Layout) {
+        poison::poison(block.as_ptr(), layout.size());
+        if self.is_newest(block, layout) {
+            // SAFETY: the newest block starts this far before `next`, in the same chunk.
+            self.next.set(unsafe { self.next.get().sub(round_up_small(layout.size(), STEP)) });
+        }
+    }
+
+    /// Makes the newest block longer where it is, if there is room and it is aligned; its new size is not smaller.
+    #[inline(always)]
+    pub(in crate::allocators) fn grow_in_place(
+        &self,
+        block: NonNull<u8>,
+        old: Layout,
+        new: Layout,
+    ) -> Option<NonNull<u8>> {
+        let more = round_up_small(new.size(), STEP) - round_up_small(old.size(), STEP);
+        let aligned = block.as_ptr().addr().is_multiple_of(new.align());
+        if !(self.is_newest(block, old) && aligned && more <= self.room()) {
+            return None;
+        }
+        let next = self.next.get();
+        // SAFETY: `more` bytes are left after `next` in its chunk.
+        self.next.set(unsafe { next.add(more) });
+        // SAFETY: the newest block starts this far before `next`. Made from `next`, because the caller's pointer may have
+        // the right to the old length alone.
+        let block = unsafe { next.sub(round_up_small(old.size(), STEP)) };
+        poison::unpoison(block.as_ptr(), new.size());
+        Some(block)
+    }
+
+    /// Takes the tail of the newest block back; does nothing for others. The block's new size is not larger.
+    #[inline(always)]
+    pub(in crate::allocators) fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+        poison::bound(block.as_ptr(), new.size(), old.size());
+        if self.is_newest(block, old) {
+            let less = round_up_small(old.size(), STEP) - round_up_small(new.size(), STEP);
+            // SAFETY: the newest block ends at `next` and is at least this long.
+            self.next.set(unsafe { self.next.get().sub(less) });
+        }
+    }
+
     /// Whether the block is the one that ends at `next`. Only one can: blocks do not overlap, and no block of another
-    /// chunk ends where this chunk's blocks start, because a header lies in between. (One of no bytes may; moving `next`
-    /// by nothing changes nothing.)
+    /// chunk, of this arena or of any other, ends where this chunk's blocks start, because a header lies in between. (One
+    /// of no bytes may; moving `next` by nothing changes nothing.)
     #[inline(always)]
     fn is_newest(&self, block: NonNull<u8>, layout: Layout) -> bool {
         block.as_ptr().addr() + round_up_small(layout.size(), STEP) == self.next.get().as_ptr().addr()
@@ -125,25 +170,12 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
-        poison::poison(block.as_ptr(), layout.size());
-        if self.is_newest(block, layout) {
-            // SAFETY: the newest block starts this far before `next`, in the same chunk.
-            self.next.set(unsafe { self.next.get().sub(round_up_small(layout.size(), STEP)) });
-        }
+        self.take_back(block, layout);
     }
 
     #[inline]
     unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let more = round_up_small(new.size(), STEP) - round_up_small(old.size(), STEP);
-        let aligned = block.as_ptr().addr().is_multiple_of(new.align());
-        if self.is_newest(block, old) && aligned && more <= self.room() {
-            let next = self.next.get();
-            // SAFETY: `more` bytes are left after `next` in its chunk.
-            self.next.set(unsafe { next.add(more) });
-            // SAFETY: the newest block starts this far before `next`. Made from `next`, because the caller's pointer may
-            // have the right to the old length alone.
-            let block = unsafe { next.sub(round_up_small(old.size(), STEP)) };
-            poison::unpoison(block.as_ptr(), new.size());
+        if let Some(block) = self.grow_in_place(block, old, new) {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
         let moved = self.allocate(new)?;
@@ -181,12 +213,7 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
             poison::poison(block.as_ptr(), old.size());
             return Ok(moved);
         }
-        poison::bound(block.as_ptr(), new.size(), old.size());
-        if self.is_newest(block, old) {
-            let less = round_up_small(old.size(), STEP) - round_up_small(new.size(), STEP);
-            // SAFETY: the newest block ends at `next` and is at least this long.
-            self.next.set(unsafe { self.next.get().sub(less) });
-        }
+        self.shrink_in_place(block, old, new);
         Ok(NonNull::slice_from_raw_parts(block, new.size()))
     }
 }

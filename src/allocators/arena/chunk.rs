@@ -1,12 +1,12 @@
 //! Chunks of an arena: memory from the backing allocator with a header in front, in one list.
 
 use std::alloc::Layout;
-use std::cell::Cell;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
 use crate::allocators::poison;
+use crate::allocators::sync::{AtomicPtr, Ordering};
 
 /// The first chunk: one page.
 pub(super) const FIRST_BYTES: usize = 4096;
@@ -17,12 +17,36 @@ pub(super) const MOST_BYTES: usize = 1 << 20;
 /// The alignment of a chunk, and so of its first block.
 pub(super) const ALIGN: usize = 16;
 
+/// The way to a chunk, or to none.
+///
+/// Only the thread that owns the arena sets one. It is atomic because `arena-thread` walks the chunks of one thread on
+/// another one, to find whose a block is; a chunk is taken and its link set once in many allocations.
+#[derive(Debug)]
+pub(super) struct Link(AtomicPtr<Chunk>);
+
+impl Link {
+    pub(super) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    pub(super) fn get(&self) -> Option<ChunkRef> {
+        // Acquire: pairs with `set`; the header behind it is written.
+        NonNull::new(self.0.load(Ordering::Acquire)).map(ChunkRef)
+    }
+
+    pub(super) fn set(&self, chunk: Option<ChunkRef>) {
+        let chunk = chunk.map_or(ptr::null_mut(), |chunk| chunk.0.as_ptr());
+        // Release: the chunk's header comes before the way to it.
+        self.0.store(chunk, Ordering::Release);
+    }
+}
+
 /// The header of a chunk; its memory follows.
 #[derive(Debug)]
 #[repr(C, align(16))]
 pub(super) struct Chunk {
     /// The one to be used after this.
-    next: Cell<Option<ChunkRef>>,
+    next: Link,
     /// Bytes of the chunk, header included: the size it was allocated with.
     bytes: usize,
 }
@@ -43,7 +67,7 @@ impl ChunkRef {
         let layout = Layout::from_size_align(bytes, ALIGN).map_err(|_| AllocError)?;
         let chunk = backing.allocate(layout)?.cast::<Chunk>();
         // SAFETY: the memory is new, aligned as a chunk is, and has room for the header.
-        unsafe { chunk.write(Chunk { next: Cell::new(None), bytes }) };
+        unsafe { chunk.write(Chunk { next: Link::new(), bytes }) };
         let chunk = Self(chunk);
         chunk.close();
         Ok(chunk)

@@ -77,7 +77,7 @@ use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator, Global};
 
-use self::chunk::{ChunkRef, HEADER_BYTES};
+use self::chunk::{ChunkRef, HEADER_BYTES, Link};
 use self::owned::{Noted, Owned};
 use super::contract::{Bulk, Demand, Facts, Known, Subject};
 
@@ -109,7 +109,7 @@ pub struct Arena<A: Allocator = Global> {
     /// The chunk that blocks come from. Those before it in the list are full, those after it empty.
     current: Cell<Option<ChunkRef>>,
     /// The first chunk of the list.
-    first: Cell<Option<ChunkRef>>,
+    first: Link,
     /// Whether a chunk was added since the list was put in order, the largest first.
     grown: Cell<bool>,
     /// Bytes used in the chunks before the current one.
@@ -157,7 +157,7 @@ impl<A: Allocator> Arena<A> {
             next: Cell::new(NonNull::<u64>::dangling().cast()),
             end: Cell::new(align_of::<u64>()),
             current: Cell::new(None),
-            first: Cell::new(None),
+            first: Link::new(),
             grown: Cell::new(false),
             used_before: Cell::new(0),
             held: Cell::new(0),
@@ -257,7 +257,8 @@ impl<A: Allocator> Arena<A> {
         self.end.set(align_of::<u64>());
         self.held.set(0);
         self.current.set(None);
-        let mut left = self.first.take();
+        let mut left = self.first.get();
+        self.first.set(None);
         while let Some(chunk) = left {
             left = chunk.next();
             // SAFETY: all chunks come from the backing; `&mut self` shows that nothing refers to blocks, and the list,
@@ -267,6 +268,9 @@ impl<A: Allocator> Arena<A> {
     }
 
     /// Whether `block` lies in this arena's memory.
+    // Reads the links, which are atomic, and sizes of chunks, which never change: another thread may do so through
+    // `arena-thread` while this arena's allocates. A chunk that moves in the list holds no block then, and moves towards
+    // the front, so whoever is just there comes by all others all the same.
     pub fn owns(&self, block: NonNull<u8>) -> bool {
         let address = block.as_ptr().addr();
         chunk::from(self.first.get())

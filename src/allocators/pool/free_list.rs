@@ -64,11 +64,11 @@ impl Head for TaggedHead {
     #[inline]
     fn exchange(&self, seen: u64, index: u32) -> bool {
         let tag = (seen >> 32).wrapping_add(1);
-        // Success, acquire and release. Release: who sees the new head sees the links that were stored before, and
-        // what the last user of a pushed block did to it. Acquire: what the last user of a taken block did to it
-        // comes before what its next user does. Failure, relaxed: the caller looks again.
+        // Success, release: who sees the new head sees the links that were stored before, and what the last user of a
+        // pushed block did to it. No acquire: the tag says that this is the very head that `look` has acquired, and with
+        // it what the last user of a taken block did to it. Failure, relaxed: the caller looks again.
         self.0
-            .compare_exchange_weak(seen, (tag << 32) | u64::from(index), Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange_weak(seen, (tag << 32) | u64::from(index), Ordering::Release, Ordering::Relaxed)
             .is_ok()
     }
 }
