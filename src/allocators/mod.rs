@@ -14,6 +14,8 @@ pub mod mimalloc_eager;
 pub mod null;
 pub mod pages;
 pub mod pool;
+pub mod pool_local;
+pub mod pool_mutex;
 pub mod rpmalloc;
 pub mod slab;
 mod slots;

@@ -4,12 +4,14 @@
 //! - `checks`: the promises of `Allocator`, one test each, for all specimens
 //! - `programs`: random programs against a model, for all specimens
 //! - `scoped`: reset, ownership and exhaustion of those that are built for a demand
+//! - `pools`: what our pools promise beyond that, and what they do when misused
 //! - `pool`, `arena`: what only they promise
 
 mod arena;
 mod blocks;
 mod checks;
 mod pool;
+mod pools;
 mod programs;
 mod scoped;
 mod specimens;
