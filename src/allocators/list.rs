@@ -10,6 +10,8 @@ use super::bump_shared::BumpShared;
 use super::contract::{Bulk, Contract, Facts, Known};
 use super::null::Null;
 use super::pool::Pool;
+use super::pool_local::PoolLocal;
+use super::pool_mutex::PoolMutex;
 
 /// One allocator as the rest of the program knows it.
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +93,8 @@ pub fn all() -> Vec<Row> {
         Row::general_if(cfg!(feature = "tcmalloc"), &super::tcmalloc::FACTS, "feature `tcmalloc` is off"),
         Row::general(&super::slab::FACTS),
         Row::fixed_size_shared::<Pool>(),
+        Row::fixed_size::<PoolLocal>(),
+        Row::fixed_size_shared::<PoolMutex>(),
         Row::bulk::<Arena>(),
         Row::bulk_shared::<ArenaThread>(),
         bump_row(),

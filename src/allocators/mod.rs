@@ -17,6 +17,8 @@ pub mod null;
 pub mod pages;
 mod poison;
 pub mod pool;
+pub mod pool_local;
+pub mod pool_mutex;
 pub mod rpmalloc;
 pub mod slab;
 mod slots;

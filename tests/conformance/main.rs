@@ -6,6 +6,7 @@
 //! - `checks`: the promises of `Allocator`, one test each, for all specimens
 //! - `programs`: random programs against a model, for all specimens
 //! - `scoped`: reset, ownership and exhaustion of those that are built for a demand
+//! - `pools`: what our pools promise beyond that, and what they do when misused
 //! - `pool`, `arena`, `arena_thread`, `bump_shared`: what only they promise
 
 mod arena;
@@ -17,6 +18,7 @@ mod checks;
 #[path = "../support/machine.rs"]
 mod machine;
 mod pool;
+mod pools;
 mod programs;
 mod scoped;
 mod specimens;

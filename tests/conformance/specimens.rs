@@ -10,6 +10,8 @@ use allocmark::allocators::contract::Class;
 use allocmark::allocators::list;
 use allocmark::allocators::null::Null;
 use allocmark::allocators::pool::Pool;
+use allocmark::allocators::pool_local::PoolLocal;
+use allocmark::allocators::pool_mutex::PoolMutex;
 use allocmark::allocators::slab::Slab;
 #[cfg(feature = "bumpalo")]
 use allocmark::allocators::{bump::Bump, contract::Subject};
@@ -70,6 +72,36 @@ pub(crate) const ALL: &[Specimen] = &[
         name: "pool/backed",
         block: None,
         with: |body| body(&&Pool::new(SMALL, 20).unwrap().with_backing(System)),
+    },
+    Specimen {
+        name: "pool-local",
+        block: Some(SMALL),
+        with: |body| body(&&PoolLocal::new(SMALL, 10_000).unwrap()),
+    },
+    Specimen {
+        name: "pool-local/large",
+        block: Some(LARGE),
+        with: |body| body(&&PoolLocal::new(LARGE, 10_000).unwrap()),
+    },
+    Specimen {
+        name: "pool-local/backed",
+        block: None,
+        with: |body| body(&&PoolLocal::new(SMALL, 20).unwrap().with_backing(System)),
+    },
+    Specimen {
+        name: "pool-mutex",
+        block: Some(SMALL),
+        with: |body| body(&&PoolMutex::new(SMALL, 10_000).unwrap()),
+    },
+    Specimen {
+        name: "pool-mutex/large",
+        block: Some(LARGE),
+        with: |body| body(&&PoolMutex::new(LARGE, 10_000).unwrap()),
+    },
+    Specimen {
+        name: "pool-mutex/backed",
+        block: None,
+        with: |body| body(&&PoolMutex::new(SMALL, 20).unwrap().with_backing(System)),
     },
     Specimen { name: "slab", block: None, with: |body| body(&Slab::new()) },
     Specimen { name: "arena", block: None, with: |body| body(&&Arena::new()) },
