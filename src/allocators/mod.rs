@@ -3,6 +3,8 @@
 pub mod arena;
 mod arithmetic;
 pub mod bump;
+pub mod bump_scope;
+pub mod bump_slice;
 pub mod contract;
 pub mod global;
 pub mod jemalloc;
@@ -21,4 +23,5 @@ pub mod snmalloc;
 mod sync;
 pub mod system;
 pub mod system_one_arena;
+pub mod talc;
 pub mod tcmalloc;

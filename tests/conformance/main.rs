@@ -4,10 +4,11 @@
 //! - `checks`: the promises of `Allocator`, one test each, for all specimens
 //! - `programs`: random programs against a model, for all specimens
 //! - `scoped`: reset, ownership and exhaustion of those that are built for a demand
-//! - `pool`, `arena`: what only they promise
+//! - `pool`, `arena`, `bump_slice`: what only they promise
 
 mod arena;
 mod blocks;
+mod bump_slice;
 mod checks;
 mod pool;
 mod programs;
