@@ -47,7 +47,7 @@ mod tests {
     fn expected(next: usize, end: usize, layout: Layout) -> Option<Range<usize>> {
         let start = (next as u128).next_multiple_of(layout.align() as u128);
         let last = start + layout.size() as u128;
-        (last <= end as u128).then(|| start as usize..last as usize)
+        (last <= end as u128).then_some(start as usize..last as usize)
     }
 
     /// Mostly near the two ends of the address space and near its middle, where sums change sign.

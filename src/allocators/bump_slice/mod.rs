@@ -55,9 +55,12 @@
 //!
 //! # When not to use it
 //! When the sum of all blocks is not known beforehand: [`arena`](super::arena) grows. When blocks die at different times
-//! and the memory of the dead is needed, on one thread: [`talc`](super::talc) has a free list in memory of its own. For
-//! values of one type that need their destructors run: the crate typed-arena, which hands out references and is for that
-//! reason no row of ours (a benchmark here must be able to ask an allocator whether a block is its own).
+//! and the memory of the dead is needed, on one thread: [`talc`](super::talc) has free lists in memory of its own. Across
+//! threads. For values of one type whose destructors must run: the crate typed-arena.
+//!
+//! That crate has no row of its own here. It hands out references to one type: of the workloads that release everything
+//! together `tree` alone asks for blocks of one layout, its nodes own each other through handles that typed-arena's users
+//! do without, and it cannot be asked whether a block is its own, which is how a cell proves who served it.
 //!
 //! # Examples
 //! ```
