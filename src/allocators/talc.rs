@@ -241,6 +241,7 @@ mod subject {
     #[cfg(test)]
     mod tests {
         use allocator_api2::boxed::Box;
+        use allocator_api2::vec::Vec;
 
         use super::*;
 
@@ -248,10 +249,10 @@ mod subject {
         fn it_owns_its_blocks_and_no_others() {
             let talc = TalcRegion::default();
             let ours = Box::new_in(7_u64, talc.handle());
-            let large = Box::new_in([7_u64; 300_000], talc.handle());
+            let mut large: Vec<u64, _> = Vec::with_capacity_in(300_000, talc.handle());
             let other = Box::new(7_u64);
             assert!(talc.owns(NonNull::from(&*ours).cast()));
-            assert!(talc.owns(NonNull::from(&*large).cast()));
+            assert!(talc.owns(NonNull::from(large.spare_capacity_mut()).cast()));
             assert!(!talc.owns(NonNull::from(&*other).cast()));
         }
 
@@ -260,7 +261,7 @@ mod subject {
             let talc = TalcRegion::default();
             drop(Box::new_in([7_u64; 10], talc.handle()));
             let few = talc.heaps.borrow().len();
-            drop([(); 4].map(|()| Box::new_in([7_u64; 100_000], talc.handle())));
+            drop([(); 4].map(|()| Vec::<u64, _>::with_capacity_in(100_000, talc.handle())));
             assert_eq!(talc.heaps.borrow().len(), few);
             let heaps = Rc::clone(&talc.heaps);
             drop(talc);
