@@ -151,6 +151,25 @@ fn every_allocator_has_its_file_its_bench_and_its_entry_and_none_is_left_over() 
 }
 
 #[test]
+fn the_allocator_over_a_slice_needs_no_standard_library() {
+    let folder = root().join("src/allocators/bump_slice");
+    let mut read = 0;
+    // The last of them is for the benchmarks.
+    for file in rust_files(&folder).iter().filter(|file| !file.ends_with("mapped.rs")) {
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            assert!(!line.contains("std::") && !line.contains("crate::"), "{}: {line}", file.display());
+            let foreign = line.starts_with("use ") && !line.starts_with("use super::");
+            let allowed = ["use core::", "use allocator_api2::alloc::"];
+            assert!(!foreign || allowed.iter().any(|start| line.starts_with(start)), "{line}");
+        }
+        read += 1;
+    }
+    assert_eq!(read, 3);
+}
+
+#[test]
 fn every_workload_that_is_written_is_listed() {
     let written = rust_files(&root().join("src/workloads"))
         .iter()

@@ -7,13 +7,14 @@
 //! - `programs`: random programs against a model, for all specimens
 //! - `scoped`: reset, ownership and exhaustion of those that are built for a demand
 //! - `pools`: what our pools promise beyond that, and what they do when misused
-//! - `pool`, `arena`, `arena_thread`, `bump_shared`: what only they promise
+//! - `pool`, `arena`, `arena_thread`, `bump_shared`, `bump_slice`: what only they promise
 
 mod arena;
 mod arena_thread;
 #[path = "../support/blocks.rs"]
 mod blocks;
 mod bump_shared;
+mod bump_slice;
 mod checks;
 #[path = "../support/machine.rs"]
 mod machine;
