@@ -5,6 +5,7 @@ mod arithmetic;
 pub mod bump;
 pub mod contract;
 pub mod global;
+pub mod goal;
 pub mod jemalloc;
 pub mod jemalloc_bg;
 pub mod jemalloc_eager;
