@@ -105,7 +105,8 @@ impl Cells {
 impl fmt::Display for Cells {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Families(families) => out.write_str(&families.join(" and ")),
+            Self::Families([one]) => write!(out, "family {one}"),
+            Self::Families(families) => write!(out, "families {}", families.join(" and ")),
             Self::Workload { id, params } => {
                 out.write_str(id)?;
                 params.iter().try_for_each(|(name, value)| write!(out, ", {name} {value}"))
@@ -149,7 +150,8 @@ mod tests {
 
     #[test]
     fn cells_are_words() {
-        assert_eq!(Cells::Families(&["basic", "threads"]).to_string(), "basic and threads");
+        assert_eq!(Cells::Families(&["basic", "threads"]).to_string(), "families basic and threads");
+        assert_eq!(Cells::Families(&["memory"]).to_string(), "family memory");
         assert_eq!(Cells::of("pair", &[("size", "64")]).to_string(), "pair, size 64");
         assert_eq!(Cells::of("tree", &[]).to_string(), "tree");
     }
