@@ -7,8 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use allocmark::allocators::goal::{Against, Cells};
 use allocmark::allocators::list;
 use allocmark::harness::matrix;
+use allocmark::results::metric::{Direction, Metric};
 use allocmark::workloads::shape::{Profile, Scope};
 
 /// Bottom first. A module may use those of its own rank and below.
@@ -178,6 +180,36 @@ fn every_workload_that_is_written_is_listed() {
     let cases = matrix::cases(Scope { profile: Profile::Full, cpus: 2 });
     let listed: BTreeSet<&str> = cases.iter().map(|case| case.workload.id).collect();
     assert_eq!(written, listed.len(), "files with `impl Shape for`, and workloads with cases: {listed:?}");
+}
+
+#[test]
+fn every_goal_names_a_metric_cells_and_an_allocator_that_exist() {
+    let cases = matrix::cases(Scope { profile: Profile::Full, cpus: 4 });
+    let rows = list::all();
+    for row in &rows {
+        for goal in row.facts.goals {
+            let metric = Metric::named(goal.metric);
+            assert_eq!(metric.map(Metric::direction), Some(Direction::Lower), "{goal:?}");
+            if let Against::Allocator(id) = goal.against {
+                assert!(rows.iter().any(|row| row.facts.id == id), "{goal:?}");
+            }
+            match goal.cells {
+                Cells::Families(families) => {
+                    let exists =
+                        |family: &&str| cases.iter().any(|case| case.workload.family.id() == *family);
+                    assert!(families.iter().all(exists), "{goal:?}");
+                }
+                Cells::Workload { id, params } => assert!(
+                    cases.iter().any(|case| case.workload.id == id
+                        && params.iter().all(|(name, value)| case
+                            .params
+                            .get(name)
+                            .is_some_and(|given| given.to_string() == *value))),
+                    "{goal:?}"
+                ),
+            }
+        }
+    }
 }
 
 #[test]

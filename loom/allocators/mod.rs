@@ -7,6 +7,8 @@ mod arithmetic;
 #[path = "../../src/allocators/contract.rs"]
 pub mod contract;
 mod free_list;
+#[path = "../../src/allocators/goal.rs"]
+pub mod goal;
 mod held;
 #[path = "../../src/allocators/pages.rs"]
 pub mod pages;

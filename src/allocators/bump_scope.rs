@@ -36,6 +36,7 @@ pub const FACTS: Facts = Facts {
     package: Some("bump-scope"),
     missing_entry_points: &[],
     links: &["https://github.com/bluurryy/bump-scope"],
+    goals: &[],
 };
 
 #[cfg(feature = "bump-scope")]

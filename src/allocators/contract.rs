@@ -5,6 +5,8 @@ use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
+use super::goal::Goal;
+
 /// What kind of promise an allocator makes. Rankings stay inside a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
@@ -57,6 +59,8 @@ pub struct Facts {
     pub missing_entry_points: &'static [&'static str],
     /// Where to read more.
     pub links: &'static [&'static str],
+    /// What its authors set out to reach. Only ours have any: we do not set goals for others.
+    pub goals: &'static [Goal],
 }
 
 impl Facts {
@@ -73,6 +77,7 @@ impl Facts {
             package: None,
             missing_entry_points: &[],
             links: &[],
+            goals: &[],
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod bump_shared;
 pub mod bump_slice;
 pub mod contract;
 pub mod global;
+pub mod goal;
 pub mod jemalloc;
 pub mod jemalloc_bg;
 pub mod jemalloc_eager;

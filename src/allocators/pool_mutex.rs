@@ -76,6 +76,7 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &["grow and shrink: in place within the block size, refused beyond"],
     links: &[],
+    goals: &[],
 };
 
 /// A fixed number of blocks of one layout. `&PoolMutex` is an [`Allocator`]; see the [module](self).

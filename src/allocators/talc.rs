@@ -43,6 +43,7 @@ pub const FACTS: Facts = Facts {
     package: Some("talc"),
     missing_entry_points: &["allocate_zeroed: clears the block after allocating it"],
     links: &["https://github.com/SFBdragon/talc"],
+    goals: &[],
 };
 
 #[cfg(feature = "talc")]

@@ -8,9 +8,9 @@ use allocmark::allocators::arena::Arena;
 use allocmark::allocators::arena_thread::ArenaThread;
 #[cfg(feature = "bumpalo")]
 use allocmark::allocators::bump::Bump;
-use allocmark::allocators::bump_shared::BumpShared;
 #[cfg(feature = "bump-scope")]
 use allocmark::allocators::bump_scope::ScopedBump;
+use allocmark::allocators::bump_shared::BumpShared;
 use allocmark::allocators::bump_slice::MappedSlice;
 use allocmark::allocators::contract::{Bulk, Demand, Subject};
 use allocmark::allocators::global::GlobalSubject;

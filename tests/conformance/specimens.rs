@@ -5,11 +5,11 @@ use std::alloc::Layout;
 use allocator_api2::alloc::{Allocator, Global, System};
 use allocmark::allocators::arena::Arena;
 use allocmark::allocators::arena_thread::ArenaThread;
-use allocmark::allocators::bump_shared::BumpShared;
 #[cfg(feature = "bumpalo")]
 use allocmark::allocators::bump::Bump;
 #[cfg(feature = "bump-scope")]
 use allocmark::allocators::bump_scope::ScopedBump;
+use allocmark::allocators::bump_shared::BumpShared;
 use allocmark::allocators::bump_slice::MappedSlice;
 use allocmark::allocators::contract::{Class, Subject};
 use allocmark::allocators::list;

@@ -87,6 +87,7 @@ use allocator_api2::alloc::AllocError;
 use self::offset::{LINE, Offset, Share};
 use super::arithmetic::round_up;
 use super::contract::{Bulk, Demand, Facts, Known, Subject};
+use super::goal::{Cells, Goal};
 use super::pages;
 use super::slots::{self, SLOTS, SlotSet};
 
@@ -104,6 +105,10 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &[],
     links: &[],
+    goals: &[
+        Goal::of_time(Cells::of("bulk-threads", &[("threads", "1")]), 0.60),
+        Goal::of_time(Cells::of("bulk-threads", &[("threads", "2")]), 0.60),
+    ],
 };
 
 /// The most bytes of a share. MEASURED

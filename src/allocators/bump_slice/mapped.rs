@@ -8,7 +8,8 @@ use allocator_api2::alloc::AllocError;
 use super::BumpSlice;
 use crate::allocators::arithmetic::round_up;
 use crate::allocators::contract::{Bulk, Demand, Facts, Known, Subject};
-use crate::allocators::pages;
+use crate::allocators::goal::{Against, Cells, Goal};
+use crate::allocators::{bump, pages};
 
 /// Facts about the allocator over a slice.
 pub const FACTS: Facts = Facts {
@@ -23,6 +24,10 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &["allocate_zeroed: the trait's default clears the block after allocating it"],
     links: &[],
+    goals: &[
+        Goal { against: Against::Allocator(bump::FACTS.id), ..Goal::of_time(Cells::of("bulk", &[]), 1.00) },
+        Goal { against: Against::Allocator(bump::FACTS.id), ..Goal::of_time(Cells::of("tree", &[]), 1.00) },
+    ],
 };
 
 /// The smallest mapping: untouched pages cost nothing, and nobody maps less for a region.

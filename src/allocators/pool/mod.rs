@@ -86,6 +86,7 @@ use self::depot::{Depot, mark};
 use self::magazine::Magazine;
 use self::storage::Storage;
 use super::contract::{Demand, Facts, Known, Subject};
+use super::goal::{Cells, Goal};
 use super::slots::{self, SLOTS};
 use super::sync::Ordering;
 
@@ -103,6 +104,11 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &["grow and shrink: in place within the block size, refused beyond"],
     links: &[],
+    goals: &[
+        Goal::of_time(Cells::of("pair", &[("size", "64")]), 0.75),
+        Goal::of_time(Cells::of("fixed-size", &[]), 1.00),
+        Goal::of_time(Cells::of("handoff", &[("threads", "2")]), 0.90),
+    ],
 };
 
 /// A magazine holds no more bytes than this, so that pools of large blocks do not reserve much for their threads. Blocks

@@ -84,6 +84,7 @@ use allocator_api2::alloc::{AllocError, Allocator};
 
 use self::stack::{Entry, Stack};
 use super::contract::{Demand, Facts, Known, Subject};
+use super::goal::{Cells, Goal};
 use super::pool::{BackedPool, Blocks};
 
 /// Facts about the pool of one thread.
@@ -98,6 +99,11 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &["grow and shrink: in place within the block size, refused beyond"],
     links: &[],
+    goals: &[
+        Goal::of_time(Cells::of("pair", &[("size", "64")]), 0.35),
+        Goal::of_time(Cells::of("churn", &[("size", "64")]), 0.80),
+        Goal::of_time(Cells::of("fixed-size", &[("order", "lifo")]), 0.90),
+    ],
 };
 
 /// Blocks carved at a time. 32 entries fill four cache lines of the stack; the call that carves them costs some

@@ -69,6 +69,7 @@ pub use self::statistics::{ClassStatistics, Statistics};
 #[cfg(debug_assertions)]
 pub use self::walker::Fault;
 use super::contract::Facts;
+use super::goal::{Against, Cells, Goal, Together};
 use super::poison;
 
 /// The facts for the list of allocators.
@@ -84,7 +85,21 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &[],
     links: &[],
+    goals: &[
+        Goal::mean_of("time", OPERATIONS, Against::BestRankedPeer, 0.85),
+        Goal::mean_of("time", OPERATIONS, Against::BestPeerOfEachCell, 1.05),
+        Goal { together: Together::Worst, ..Goal::of_time(OPERATIONS, 1.60) },
+        Goal::mean_of("peak_rss", RESIDENCE, Against::MedianPeer, 0.90),
+        Goal::mean_of("peak_rss", RESIDENCE, Against::BestPeerOfEachCell, 1.15),
+        Goal::mean_of("retained_rss", RESIDENCE, Against::MedianPeer, 0.90),
+        Goal::mean_of("retained_rss", RESIDENCE, Against::BestPeerOfEachCell, 1.15),
+    ],
 };
+
+/// Where it should be fast: single operations, on one thread and on several.
+const OPERATIONS: Cells = Cells::Families(&["basic", "threads"]);
+/// Where it should be small.
+const RESIDENCE: Cells = Cells::Families(&["memory"]);
 
 /// The general-purpose allocator. All values are the same one: a front of the process-wide heap.
 ///
