@@ -14,7 +14,7 @@
 //! | memory | 8 bytes a block; a heap of which everything was freed goes back to the system |
 //!
 //! # What stands in between
-//! talc implements the `Allocator` of allocator-api2 0.4, the suite is written to that of 0.2. The [`Handle`] passes each
+//! talc implements the `Allocator` of allocator-api2 0.4, the suite is written to that of 0.2. Its `Handle` passes each
 //! call on, at no cost, and refuses sizes and alignments from a quarter of the address space on, whose sums would overflow
 //! where talc asks the system for a heap: one comparison where they are not constants.
 //!
