@@ -222,9 +222,9 @@ impl Pool {
     #[cold]
     #[inline(never)]
     fn take_slowly(&self) -> Option<NonNull<u8>> {
-        let mut first = None;
         let Some(slot) = slots::current_or_claim() else {
             self.depot.join_without_slot();
+            let mut first = None;
             self.depot.take(&self.storage, 1, |index| first = Some(self.storage.block(index)));
             return first;
         };
@@ -237,13 +237,9 @@ impl Pool {
         magazine.count_miss();
         // Half, so that frees which follow find room.
         let most = (self.magazine_length / 2).max(1) as u32;
-        self.depot.take(&self.storage, most, |index| {
-            if let Some(block) = first.replace(self.storage.block(index)) {
-                let kept = magazine.put(block, self.magazine_length);
-                debug_assert!(kept, "it was empty, and half its length came");
-            }
-        });
-        first
+        let mut filling = magazine.fill();
+        self.depot.take(&self.storage, most, |index| filling.push(self.storage.block(index)));
+        filling.finish()
     }
 
     /// Puts a block back.

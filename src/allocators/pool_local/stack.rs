@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_newest_comes_back_first_and_nothing_from_an_empty_one() {
-        let room = [const { Cell::new(ptr::null_mut::<u8>()) }; 3];
+        let room: [Entry; 3] = [const { Cell::new(ptr::null_mut()) }; 3];
         // SAFETY: three entries, and no more are pushed; the array outlives the stack and is not used otherwise.
         let stack = unsafe { Stack::new(NonNull::from(&room).cast()) };
         assert_eq!((stack.pop(), stack.len()), (None, 0));
