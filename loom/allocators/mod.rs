@@ -4,6 +4,7 @@
 
 #[path = "../../src/allocators/arithmetic.rs"]
 mod arithmetic;
+mod bump_shared;
 #[path = "../../src/allocators/contract.rs"]
 pub mod contract;
 mod free_list;

@@ -116,7 +116,7 @@ impl SlotSet {
 
     pub(super) fn contains(&self, slot: usize) -> bool {
         // Relaxed: as above.
-        self.0[slot / 64].load(Ordering::Relaxed) & bit(slot) != 0
+        self.word(slot).load(Ordering::Relaxed) & bit(slot) != 0
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = usize> {

@@ -20,6 +20,10 @@
 //! the other's. So one of the two at least notices, and if both do, [`Handover::try_take`] lets one of them in. With less,
 //! each could read the old value: both writes would still be on their way. Fences between the writes and the reads would
 //! do the same; they would cost every message one more barrier on x86, where the exchange is one already.
+//!
+//! The exchanges that empty the inbox and take the heap are `SeqCst` too, though Acquire would do: loom, which tries every
+//! order of all this, lets a `SeqCst` load miss a newer store if what it reads instead is not one. The instructions are the
+//! same on x86, and neither is on a fast path.
 
 use super::remote::{Inbox, Message, Messages};
 use crate::allocators::sync::{AtomicBool, AtomicUsize, Ordering, const_unless_loom};
@@ -43,8 +47,8 @@ impl Handover {
 
     /// Takes the heap if nobody has it; then it is no longer one of the `idle`, the count of which may only be too large.
     pub(super) fn try_take(&self, idle: &AtomicUsize) -> bool {
-        // Relaxed: only to avoid writing to heaps that are taken. Acquire, as part of SeqCst: everything that the last
-        // thread did with the heap comes before what we do.
+        // Relaxed: only to avoid writing to heaps that are taken. Acquire, as part of SeqCst (see the module): everything
+        // that the last thread did with the heap comes before what we do.
         if self.taken.load(Ordering::Relaxed)
             || self.taken.compare_exchange(false, true, Ordering::SeqCst, Ordering::Relaxed).is_err()
         {

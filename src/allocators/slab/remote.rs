@@ -100,8 +100,7 @@ impl Inbox {
     /// Takes all messages. Only the thread that has the heap.
     pub(super) fn take(&self) -> Messages {
         // Acquire, as part of SeqCst: pairs with the release of every push since the last take; each later push
-        // continues the release sequence of those before it. SeqCst besides, so that every write to the head is in the
-        // one order that `handover` argues with. On x86 the instruction is the same.
+        // continues the release sequence of those before it. SeqCst besides, for the model checker: see `handover`.
         Messages(self.0.swap(ptr::null_mut(), Ordering::SeqCst))
     }
 }
