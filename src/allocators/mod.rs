@@ -3,6 +3,7 @@
 pub mod arena;
 mod arithmetic;
 pub mod bump;
+mod canary;
 pub mod contract;
 pub mod global;
 pub mod jemalloc;

@@ -315,6 +315,14 @@ fn deed_in_a_child_process() {
         }
         "middle" => put(&pool, block + 8),
         "never" => put(&pool, block + 40 * BLOCK.size()),
+        "beyond" => {
+            let block = (&pool).allocate(Layout::new::<[u8; 21]>()).unwrap().cast::<u8>();
+            // SAFETY: none: the write is the misuse. Within the pool's block, whatever is asked for.
+            unsafe {
+                block.add(21).write(0);
+                (&pool).deallocate(block, Layout::new::<[u8; 21]>());
+            }
+        }
         "foreign" => put(&pool, Box::leak(Box::new([0_u64; 4])).as_mut_ptr().expose_provenance()),
         other => panic!("unknown deed {other}"),
     }
@@ -349,6 +357,13 @@ fn debug_builds_stop_at_a_block_that_is_freed_twice() {
 #[test]
 fn debug_builds_stop_at_a_pointer_into_a_block() {
     assert_stopped("middle", "into the middle of a block");
+}
+
+// The sanitizer finds the write itself: `tests/poison.rs`.
+#[cfg(all(debug_assertions, not(allocmark_poison)))]
+#[test]
+fn debug_builds_stop_at_a_block_that_was_written_to_beyond_its_size() {
+    assert_stopped("beyond", "written to beyond the size");
 }
 
 #[test]

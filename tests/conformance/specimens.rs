@@ -8,6 +8,7 @@ use allocmark::allocators::contract::Class;
 use allocmark::allocators::list;
 use allocmark::allocators::null::Null;
 use allocmark::allocators::pool::Pool;
+#[cfg(not(miri))]
 use allocmark::allocators::slab::Slab;
 #[cfg(feature = "bumpalo")]
 use allocmark::allocators::{bump::Bump, contract::Subject};
@@ -69,6 +70,8 @@ pub(crate) const ALL: &[Specimen] = &[
         block: None,
         with: |body| body(&&Pool::new(SMALL, 20).unwrap().with_backing(System)),
     },
+    // Its segments are parts of mappings, of which Miri cannot give the rest back.
+    #[cfg(not(miri))]
     Specimen { name: "slab", block: None, with: |body| body(&Slab::new()) },
     Specimen { name: "arena", block: None, with: |body| body(&&Arena::new()) },
     #[cfg(feature = "bumpalo")]

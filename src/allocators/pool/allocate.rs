@@ -21,26 +21,21 @@ unsafe impl Allocator for &Pool {
     }
 
     #[inline]
-    unsafe fn deallocate(&self, block: NonNull<u8>, _layout: Layout) {
+    unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if !self.owns(block) {
             misuse::stop("allocmark pool: freed a block of another allocator\n");
         }
         // SAFETY: the caller promises a block of this allocator that is in use and given up now.
-        unsafe { self.put(block) };
+        unsafe { self.put(block, layout.size()) };
     }
 
-    unsafe fn grow(
-        &self,
-        block: NonNull<u8>,
-        _old: Layout,
-        new: Layout,
-    ) -> Result<NonNull<[u8]>, AllocError> {
+    unsafe fn grow(&self, block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // Every block is as large as the largest, so it grows where it is or not at all.
         if !self.fits(new) {
             return Err(AllocError);
         }
-        self.storage.open(block, new.size());
-        Ok(NonNull::slice_from_raw_parts(self.storage.whole(block), new.size()))
+        let block = self.change(block, old.size(), new.size());
+        Ok(NonNull::slice_from_raw_parts(block, new.size()))
     }
 
     unsafe fn grow_zeroed(

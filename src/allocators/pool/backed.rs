@@ -55,19 +55,20 @@ impl<A: Allocator> BackedPool<A> {
     /// Moves a block of the pool, which `new` does not fit, to the backing.
     ///
     /// # Safety
-    /// `block` is a block of the pool in use, with at least `bytes` bytes, which are not more than `new` has.
+    /// `block` is a block of the pool in use with `old` bytes.
     #[cold]
     unsafe fn move_out(
         &self,
         block: NonNull<u8>,
-        bytes: usize,
+        old: usize,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let moved = self.backing.allocate(new)?;
+        let bytes = old.min(new.size());
         // SAFETY: both hold `bytes` bytes, and are disjoint as both are in use.
         unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), bytes) };
         // SAFETY: in use, and given up by the caller now that the content has moved.
-        unsafe { self.pool.put(block) };
+        unsafe { self.pool.put(block, old) };
         Ok(moved)
     }
 }
@@ -92,7 +93,7 @@ unsafe impl<A: Allocator> Allocator for &BackedPool<A> {
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if self.pool.owns(block) {
             // SAFETY: a block of the pool, in use and given up now (the caller's promise).
-            unsafe { self.pool.put(block) };
+            unsafe { self.pool.put(block, layout.size()) };
         } else {
             // SAFETY: not of the pool, so of the backing; the rest is the caller's promise.
             unsafe { self.backing.deallocate(block, layout) };
@@ -108,7 +109,7 @@ unsafe impl<A: Allocator> Allocator for &BackedPool<A> {
             // SAFETY: a block of the pool; the rest is the caller's promise.
             return unsafe { (&self.pool).grow(block, old, new) };
         }
-        // SAFETY: in use with `old.size()` bytes, which `new` is not smaller than.
+        // SAFETY: in use with `old.size()` bytes.
         unsafe { self.move_out(block, old.size(), new) }
     }
 
@@ -144,7 +145,7 @@ unsafe impl<A: Allocator> Allocator for &BackedPool<A> {
             // SAFETY: a block of the pool; the rest is the caller's promise.
             return unsafe { (&self.pool).shrink(block, old, new) };
         }
-        // SAFETY: in use with at least `new.size()` bytes. Only a larger alignment brings us here.
-        unsafe { self.move_out(block, new.size(), new) }
+        // SAFETY: in use with `old.size()` bytes. Only a larger alignment brings us here.
+        unsafe { self.move_out(block, old.size(), new) }
     }
 }

@@ -126,7 +126,7 @@ unsafe impl GlobalAlloc for PoolGlobal {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         match self.owner(block) {
             // SAFETY: a block of the pool, in use and given up now (the caller's promise).
-            Some((pool, block)) => unsafe { pool.put(block) },
+            Some((pool, block)) => unsafe { pool.put(block, layout.size()) },
             // SAFETY: not of the pool, so of the system; the rest is the caller's promise.
             None => unsafe { System.dealloc(block, layout) },
         }
@@ -138,8 +138,7 @@ unsafe impl GlobalAlloc for PoolGlobal {
             return unsafe { System.realloc(block, layout, new_size) };
         };
         if new_size <= self.block.size() {
-            pool.storage.open(owned, new_size);
-            return pool.storage.whole(owned).as_ptr();
+            return pool.change(owned, layout.size(), new_size).as_ptr();
         }
         // SAFETY: the caller promises that `new_size` makes a valid layout with this alignment.
         let moved = unsafe { System.alloc(Layout::from_size_align_unchecked(new_size, layout.align())) };
@@ -147,7 +146,7 @@ unsafe impl GlobalAlloc for PoolGlobal {
             // SAFETY: it grows, so both hold `layout.size()` bytes; both are in use, so they are disjoint.
             unsafe { ptr::copy_nonoverlapping(block, moved, layout.size()) };
             // SAFETY: in use, and given up now that the content has moved.
-            unsafe { pool.put(owned) };
+            unsafe { pool.put(owned, layout.size()) };
         }
         moved
     }

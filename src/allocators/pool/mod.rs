@@ -39,7 +39,8 @@
 //! # Exhaustion and misuse
 //! A full pool, or a layout larger or more aligned than a block, gives [`AllocError`]; [`Pool::with_backing`] makes a
 //! pool that passes both on to another allocator. A block that another allocator made ends the process with a message,
-//! in every build; debug builds also catch a block freed twice and a pointer into the middle of one.
+//! in every build; debug builds also catch a block freed twice, a pointer into the middle of one, and a write between the size
+//! that was asked for and the block's end.
 //!
 //! # When not to use it
 //! For several sizes (every block has the size of the largest); when the most blocks alive cannot be told beforehand;
@@ -243,12 +244,14 @@ impl Pool {
     /// Puts a block back.
     ///
     /// # Safety
-    /// `block` was given by [`take`](Self::take) of this pool, was not put back since, and is not used any more.
+    /// `block` was given by [`take`](Self::take) of this pool, or changed to, with `bytes`, was not put back since, and is not
+    /// used any more.
     #[inline(always)]
-    unsafe fn put(&self, block: NonNull<u8>) {
+    unsafe fn put(&self, block: NonNull<u8>, bytes: usize) {
         let block = self.storage.whole(block);
         if cfg!(debug_assertions) {
             self.check_live(block);
+            self.check_end(block, bytes);
         }
         // Before another thread can have it.
         self.storage.close(block);
@@ -273,6 +276,24 @@ impl Pool {
             debug_assert!(kept, "half of it was emptied");
         } else {
             self.depot.put(&self.storage, self.storage.index(block));
+        }
+    }
+
+    /// Gives a block in use, with `old` bytes of it, `new` bytes.
+    #[inline(always)]
+    fn change(&self, block: NonNull<u8>, old: usize, new: usize) -> NonNull<u8> {
+        let block = self.storage.whole(block);
+        if cfg!(debug_assertions) {
+            self.check_end(block, old);
+        }
+        self.storage.open(block, new);
+        block
+    }
+
+    /// Ends the process if somebody has written beyond the `bytes` that were asked for.
+    fn check_end(&self, block: NonNull<u8>, bytes: usize) {
+        if !self.storage.is_intact(block, bytes) {
+            misuse::stop("allocmark pool: a block was written to beyond the size that was asked for\n");
         }
     }
 

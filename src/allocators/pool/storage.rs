@@ -10,7 +10,7 @@ use super::magazine::Magazine;
 use crate::allocators::arithmetic::{ExactDivisor, round_up};
 use crate::allocators::slots::SLOTS;
 use crate::allocators::sync::AtomicU32;
-use crate::allocators::{pages, poison};
+use crate::allocators::{canary, pages, poison};
 
 /// Blocks smaller than this would be half administration: a link takes 4 bytes.
 const SMALLEST_BLOCK: usize = 8;
@@ -95,9 +95,19 @@ impl Storage {
         !shared(self.blocks.as_ptr().addr()) && !shared(self.block.size())
     }
 
-    /// Of `block`, which its user has, the first `used` bytes may be touched.
+    /// Whether nobody has written to `block` beyond the first `used` bytes, with which it was [opened](Self::open) last.
+    /// Release builds do not know.
+    #[inline(always)]
+    pub(super) fn is_intact(&self, block: NonNull<u8>, used: usize) -> bool {
+        // SAFETY: `open` has set it.
+        unsafe { canary::is_intact(block.as_ptr(), used, self.block.size()) }
+    }
+
+    /// Of `block`, which is in use and has the right to all of it, the user may touch the first `used` bytes.
     #[inline(always)]
     pub(super) fn open(&self, block: NonNull<u8>, used: usize) {
+        // SAFETY: the block is this long, and the user was told of `used` bytes.
+        unsafe { canary::set(block.as_ptr(), used, self.block.size()) };
         if cfg!(allocmark_poison) && self.is_poisoned() {
             poison::bound(block.as_ptr(), used, self.block.size());
         }
@@ -106,7 +116,9 @@ impl Storage {
     /// Nobody may touch `block`, which is free.
     #[inline(always)]
     pub(super) fn close(&self, block: NonNull<u8>) {
-        self.open(block, 0);
+        if cfg!(allocmark_poison) && self.is_poisoned() {
+            poison::poison(block.as_ptr(), self.block.size());
+        }
     }
 
     /// Whether the address is that of a byte of a block.
