@@ -39,11 +39,14 @@
 //! # Exhaustion and misuse
 //! A full pool, or a layout larger or more aligned than a block, gives [`AllocError`]; [`Pool::with_backing`] makes a
 //! pool that passes both on to another allocator. A block that another allocator made ends the process with a message,
-//! in every build; debug builds also catch a block freed twice and a pointer into the middle of one.
+//! in every build; debug builds also catch a block freed twice, a pointer into the middle of one, and writes of up to
+//! 16 bytes past the end.
 //!
 //! # When not to use it
-//! For several sizes (every block has the size of the largest); when the most blocks alive cannot be told beforehand;
-//! when freed memory must go back to the operating system before the pool is dropped.
+//! On one thread: [`pool_local`](super::pool_local) needs no thread-local read and no magazine. For several sizes (every
+//! block has the size of the largest): [`slab`](super::slab), or [`arena`](super::arena) when everything ends together.
+//! When the most blocks alive cannot be told beforehand: give it a backing, or use a general allocator such as mimalloc.
+//! When freed memory must go back to the operating system before the pool is dropped: [`slab`](super::slab).
 //!
 //! # Examples
 //! ```

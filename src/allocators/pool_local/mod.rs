@@ -27,7 +27,7 @@
 //! | | free and allocate at once | replace a random one | free in reverse order | free in random order |
 //! |---|---|---|---|---|
 //! | links in the blocks | 1.6 | 5.1 | 2.6 | 7.8 |
-//! | stack | 1.6 | 3.4 | 2.4 | 2.4 |
+//! | stack | 1.7 | 3.4 | 2.4 | 2.4 |
 //! | stack behind a cell | 1.5 | 3.8 | 2.6 | 2.8 |
 //!
 //! With links, which block comes next is known when the last one has been read, and after frees in random order each is a
