@@ -25,5 +25,5 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/sanitized
 # glibc's own bookkeeping of threads that were just joined counts as leaked.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}
 [ $# -gt 0 ] || set -- --profile standard \
-    --allocator '^(null|system|jemalloc.*|mimalloc.*|snmalloc|slab|pool|arena|bump)$'
+    --allocator '^(null|system|jemalloc.*|mimalloc.*|snmalloc|slab|pool|arena|arena-thread|bump|bump-shared)$'
 exec cargo +nightly run --quiet --release --bin allocmark -- verify --time-limit 600 "$@"

@@ -43,6 +43,7 @@
 //! |---|---|---|
 //! | `harness` | everything that measures and reports, with its dependencies | on |
 //! | `bumpalo` | the row `bump` | on |
+//! | `bump-scope`, `talc` | the row of that name | on |
 //! | `jemalloc`, `mimalloc`, `rpmalloc`, `snmalloc` | the row of that name; builds a C or C++ library | on |
 //! | `tcmalloc` | the row `tcmalloc`; its library takes a minute and a half to build | off |
 

@@ -31,13 +31,16 @@ fn built() -> &'static Built {
 }
 
 /// A word that stands in the symbols of every program that contains the allocator, and of no other.
-const MARKS: [(&str, &str); 6] = [
+const MARKS: [(&str, &str); 8] = [
     ("jemalloc", "_rjem_"),
     ("mimalloc", "_mi_"),
     ("snmalloc", "sn_rust_"),
     ("rpmalloc", "_rpmalloc_"),
     ("tcmalloc", "TCMallocInternal"),
     ("bump", "7bumpalo"),
+    // Not the names of the crates, which are those of our modules too.
+    ("bump-scope", "8raw_bump"),
+    ("talc", "TalcCell"),
 ];
 
 #[test]

@@ -7,8 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use allocmark::allocators::goal::{Against, Cells};
 use allocmark::allocators::list;
 use allocmark::harness::matrix;
+use allocmark::results::metric::{Direction, Metric};
 use allocmark::workloads::shape::{Profile, Scope};
 
 /// Bottom first. A module may use those of its own rank and below.
@@ -151,6 +153,25 @@ fn every_allocator_has_its_file_its_bench_and_its_entry_and_none_is_left_over() 
 }
 
 #[test]
+fn the_allocator_over_a_slice_needs_no_standard_library() {
+    let folder = root().join("src/allocators/bump_slice");
+    let mut read = 0;
+    // The last of them is for the benchmarks.
+    for file in rust_files(&folder).iter().filter(|file| !file.ends_with("mapped.rs")) {
+        let text = fs::read_to_string(file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            assert!(!line.contains("std::") && !line.contains("crate::"), "{}: {line}", file.display());
+            let foreign = line.starts_with("use ") && !line.starts_with("use super::");
+            let allowed = ["use core::", "use allocator_api2::alloc::"];
+            assert!(!foreign || allowed.iter().any(|start| line.starts_with(start)), "{line}");
+        }
+        read += 1;
+    }
+    assert_eq!(read, 3);
+}
+
+#[test]
 fn every_workload_that_is_written_is_listed() {
     let written = rust_files(&root().join("src/workloads"))
         .iter()
@@ -159,6 +180,36 @@ fn every_workload_that_is_written_is_listed() {
     let cases = matrix::cases(Scope { profile: Profile::Full, cpus: 2 });
     let listed: BTreeSet<&str> = cases.iter().map(|case| case.workload.id).collect();
     assert_eq!(written, listed.len(), "files with `impl Shape for`, and workloads with cases: {listed:?}");
+}
+
+#[test]
+fn every_goal_names_a_metric_cells_and_an_allocator_that_exist() {
+    let cases = matrix::cases(Scope { profile: Profile::Full, cpus: 4 });
+    let rows = list::all();
+    for row in &rows {
+        for goal in row.facts.goals {
+            let metric = Metric::named(goal.metric);
+            assert_eq!(metric.map(Metric::direction), Some(Direction::Lower), "{goal:?}");
+            if let Against::Allocator(id) = goal.against {
+                assert!(rows.iter().any(|row| row.facts.id == id), "{goal:?}");
+            }
+            match goal.cells {
+                Cells::Families(families) => {
+                    let exists =
+                        |family: &&str| cases.iter().any(|case| case.workload.family.id() == *family);
+                    assert!(families.iter().all(exists), "{goal:?}");
+                }
+                Cells::Workload { id, params } => assert!(
+                    cases.iter().any(|case| case.workload.id == id
+                        && params.iter().all(|(name, value)| case
+                            .params
+                            .get(name)
+                            .is_some_and(|given| given.to_string() == *value))),
+                    "{goal:?}"
+                ),
+            }
+        }
+    }
 }
 
 #[test]

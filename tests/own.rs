@@ -26,11 +26,13 @@ fn cargo() -> Command {
 /// The example's executable, built with the features of this test: `cargo test` has built it already.
 fn example(name: &str) -> PathBuf {
     let features = [
+        ("bump-scope", cfg!(feature = "bump-scope")),
         ("bumpalo", cfg!(feature = "bumpalo")),
         ("jemalloc", cfg!(feature = "jemalloc")),
         ("mimalloc", cfg!(feature = "mimalloc")),
         ("rpmalloc", cfg!(feature = "rpmalloc")),
         ("snmalloc", cfg!(feature = "snmalloc")),
+        ("talc", cfg!(feature = "talc")),
         ("tcmalloc", cfg!(feature = "tcmalloc")),
         ("harness", true),
     ];

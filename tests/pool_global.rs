@@ -1,10 +1,8 @@
 //! The pool as the global allocator of a whole process: this one. A file of its own, because a process has only one.
+//! What programs do with it is in `programs_pool`.
 
 use std::alloc::Layout;
-use std::collections::BTreeMap;
 use std::ptr::NonNull;
-use std::sync::mpsc;
-use std::thread;
 
 use allocmark::allocators::pool::PoolGlobal;
 
@@ -48,30 +46,4 @@ fn more_than_the_pool_holds_spills_over_to_the_system() {
     let boxes: Vec<_> = (0..20_000_u64).map(Box::new).collect();
     assert!(boxes.iter().any(|boxed| !owned(&**boxed)));
     assert!(boxes.iter().enumerate().all(|(number, boxed)| number as u64 == **boxed));
-}
-
-#[test]
-fn threads_allocate_while_they_are_born_work_and_end() {
-    for _ in 0..20 {
-        let (sender, receiver) = mpsc::channel::<(String, Box<[u64; 8]>)>();
-        let threads: Vec<_> = (0..8)
-            .map(|number: u64| {
-                let sender = sender.clone();
-                thread::spawn(move || {
-                    let mut map = BTreeMap::new();
-                    for key in 0..200 {
-                        map.insert(key * number, format!("value {key}"));
-                        sender.send((format!("{number} {key}"), Box::new([key; 8]))).unwrap();
-                    }
-                    map.len()
-                })
-            })
-            .collect();
-        drop(sender);
-        let received = receiver.iter().filter(|(text, words)| text.ends_with(&words[7].to_string())).count();
-        assert_eq!(received, 1600);
-        let lengths: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        assert_eq!(lengths[0], 1);
-        assert!(lengths[1..].iter().all(|&length| length == 200));
-    }
 }

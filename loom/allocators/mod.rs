@@ -8,9 +8,13 @@ mod bump_shared;
 #[path = "../../src/allocators/contract.rs"]
 pub mod contract;
 mod free_list;
+#[path = "../../src/allocators/goal.rs"]
+pub mod goal;
 mod held;
 #[path = "../../src/allocators/pages.rs"]
 pub mod pages;
+#[path = "../../src/allocators/poison.rs"]
+mod poison;
 #[path = "../../src/allocators/pool/mod.rs"]
 pub mod pool;
 mod pool_models;

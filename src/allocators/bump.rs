@@ -33,6 +33,7 @@ pub const FACTS: Facts = Facts {
     package: Some("bumpalo"),
     missing_entry_points: &["allocate_zeroed: the trait's default clears the block after allocating it"],
     links: &["https://github.com/fitzgen/bumpalo"],
+    goals: &[],
 };
 
 #[cfg(feature = "bumpalo")]

@@ -5,6 +5,8 @@ use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
+use super::goal::Goal;
+
 /// What kind of promise an allocator makes. Rankings stay inside a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Class {
@@ -12,6 +14,8 @@ pub enum Class {
     General,
     /// Blocks of one size, individual free.
     FixedSize,
+    /// Any size out of memory of its own, individual free, one thread.
+    Region,
     /// Any size, released all together.
     Bulk,
     /// Does nothing useful: measured to show what the harness itself costs, never ranked.
@@ -20,13 +24,14 @@ pub enum Class {
 
 impl Class {
     /// Every class, in the order in which the site shows them.
-    pub const ALL: [Self; 4] = [Self::General, Self::FixedSize, Self::Bulk, Self::Control];
+    pub const ALL: [Self; 5] = [Self::General, Self::FixedSize, Self::Region, Self::Bulk, Self::Control];
 
     /// The word for it in records and on the command line.
     pub const fn id(self) -> &'static str {
         match self {
             Self::General => "general",
             Self::FixedSize => "fixed-size",
+            Self::Region => "region",
             Self::Bulk => "bulk",
             Self::Control => "control",
         }
@@ -54,6 +59,8 @@ pub struct Facts {
     pub missing_entry_points: &'static [&'static str],
     /// Where to read more.
     pub links: &'static [&'static str],
+    /// What its authors set out to reach. Only ours have any: we do not set goals for others.
+    pub goals: &'static [Goal],
 }
 
 impl Facts {
@@ -70,6 +77,7 @@ impl Facts {
             package: None,
             missing_entry_points: &[],
             links: &[],
+            goals: &[],
         }
     }
 }
@@ -107,6 +115,8 @@ impl Contract {
     /// One size, individual free, one thread.
     pub const FIXED_SIZE: Self =
         Self { class: Class::FixedSize, frees: true, mixed_sizes: false, threads: false };
+    /// Any size out of memory of its own, individual free, one thread.
+    pub const REGION: Self = Self { class: Class::Region, frees: true, mixed_sizes: true, threads: false };
     /// Any size, released all together, one thread.
     pub const BULK: Self = Self { class: Class::Bulk, frees: false, mixed_sizes: true, threads: false };
     /// What the do-nothing allocator can be driven through: as [`Contract::BULK`], and unranked.

@@ -18,4 +18,5 @@ pub const FACTS: Facts = Facts {
     package: Some("tikv-jemallocator"),
     missing_entry_points: &[],
     links: &["https://jemalloc.net", "https://github.com/tikv/jemallocator"],
+    goals: &[],
 };

@@ -7,9 +7,12 @@
 use super::arena::Arena;
 use super::arena_thread::ArenaThread;
 use super::bump_shared::BumpShared;
+use super::bump_slice::MappedSlice;
 use super::contract::{Bulk, Contract, Facts, Known};
 use super::null::Null;
 use super::pool::Pool;
+use super::pool_local::PoolLocal;
+use super::pool_mutex::PoolMutex;
 
 /// One allocator as the rest of the program knows it.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +43,11 @@ impl Row {
     /// Blocks of one size, from and to any thread.
     pub const fn fixed_size_shared<S: Known + Sync>() -> Self {
         Self::of(S::FACTS, Contract::FIXED_SIZE.for_all_threads())
+    }
+
+    /// Any size out of memory of its own, individual free, on one thread.
+    pub const fn region<S: Known>() -> Self {
+        Self::of(S::FACTS, Contract::REGION)
     }
 
     /// Any size, released all together, on one thread.
@@ -91,11 +99,26 @@ pub fn all() -> Vec<Row> {
         Row::general_if(cfg!(feature = "tcmalloc"), &super::tcmalloc::FACTS, "feature `tcmalloc` is off"),
         Row::general(&super::slab::FACTS),
         Row::fixed_size_shared::<Pool>(),
+        Row::fixed_size::<PoolLocal>(),
+        Row::fixed_size_shared::<PoolMutex>(),
+        talc_row(),
         Row::bulk::<Arena>(),
         Row::bulk_shared::<ArenaThread>(),
-        bump_row(),
+        Row::bulk::<MappedSlice>(),
         Row::bulk_shared::<BumpShared>(),
+        bump_row(),
+        bump_scope_row(),
     ]
+}
+
+#[cfg(feature = "talc")]
+fn talc_row() -> Row {
+    Row::region::<super::talc::TalcRegion>()
+}
+
+#[cfg(not(feature = "talc"))]
+fn talc_row() -> Row {
+    Row::absent(&super::talc::FACTS, Contract::REGION, "feature `talc` is off")
 }
 
 #[cfg(feature = "bumpalo")]
@@ -106,6 +129,16 @@ fn bump_row() -> Row {
 #[cfg(not(feature = "bumpalo"))]
 fn bump_row() -> Row {
     Row::absent(&super::bump::FACTS, Contract::BULK, "feature `bumpalo` is off")
+}
+
+#[cfg(feature = "bump-scope")]
+fn bump_scope_row() -> Row {
+    Row::bulk::<super::bump_scope::ScopedBump>()
+}
+
+#[cfg(not(feature = "bump-scope"))]
+fn bump_scope_row() -> Row {
+    Row::absent(&super::bump_scope::FACTS, Contract::BULK, "feature `bump-scope` is off")
 }
 
 #[cfg(test)]
@@ -142,6 +175,7 @@ mod tests {
             match contract.class {
                 Class::General => assert_eq!(contract, Contract::GENERAL, "{}", facts.id),
                 Class::FixedSize => assert!(contract.frees && !contract.mixed_sizes, "{}", facts.id),
+                Class::Region => assert!(contract.frees && contract.mixed_sizes, "{}", facts.id),
                 Class::Bulk | Class::Control => assert!(!contract.frees, "{}", facts.id),
             }
         }

@@ -21,4 +21,5 @@ pub const FACTS: Facts = Facts {
         "sized deallocation: the binding calls mi_free",
     ],
     links: &["https://github.com/microsoft/mimalloc", "https://github.com/purpleprotocol/mimalloc_rust"],
+    goals: &[],
 };

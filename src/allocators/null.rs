@@ -57,6 +57,7 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &[],
     links: &[],
+    goals: &[],
 };
 
 /// The do-nothing allocator. One thread; [`Bulk::reset`] makes the whole region free again.

@@ -5,6 +5,8 @@
 use std::io;
 use std::ptr::NonNull;
 
+use super::poison;
+
 /// The granule of everything here: the page size of x86_64 and of most aarch64 kernels. Larger kernel pages are
 /// handled by [`page_size`], which callers that round must use.
 pub const PAGE: usize = 4096;
@@ -36,6 +38,8 @@ pub fn map(bytes: usize) -> io::Result<NonNull<u8>> {
     if address == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }
+    // What was known of these addresses was about an earlier mapping.
+    poison::unpoison(address.cast(), bytes);
     NonNull::new(address.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
 }
 
@@ -47,6 +51,8 @@ pub fn map(bytes: usize) -> io::Result<NonNull<u8>> {
 /// - Nothing refers to that memory any more.
 #[allow(clippy::disallowed_methods)]
 pub unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+    // Before: right after it the addresses may be another thread's, of whatever allocator.
+    poison::unpoison(start.as_ptr(), bytes);
     // SAFETY: the caller owns the mapped pages and nothing refers to them.
     let result = unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
     if result != 0 {
@@ -159,6 +165,8 @@ pub unsafe fn extend(start: NonNull<u8>, old_bytes: usize, new_bytes: usize) -> 
 pub unsafe fn move_pages(from: NonNull<u8>, from_bytes: usize, to: NonNull<u8>, to_bytes: usize) -> bool {
     #[cfg(target_os = "linux")]
     {
+        poison::unpoison(from.as_ptr(), from_bytes);
+        poison::unpoison(to.as_ptr(), to_bytes);
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         // SAFETY: the caller owns both ranges and nothing refers to them.
         let result = unsafe { libc::mremap(from.as_ptr().cast(), from_bytes, to_bytes, flags, to.as_ptr()) };

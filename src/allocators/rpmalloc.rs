@@ -21,4 +21,5 @@ pub const FACTS: Facts = Facts {
         "sized deallocation: the binding calls rpfree",
     ],
     links: &["https://github.com/mjansson/rpmalloc", "https://github.com/EmbarkStudios/rpmalloc-rs"],
+    goals: &[],
 };

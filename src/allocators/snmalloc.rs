@@ -20,4 +20,5 @@ pub const FACTS: Facts = Facts {
          otherwise allocates, copies and frees",
     ],
     links: &["https://github.com/microsoft/snmalloc", "https://docs.rs/snmalloc-rs"],
+    goals: &[],
 };

@@ -20,4 +20,5 @@ pub const FACTS: Facts = Facts {
         "unaligned allocation: the binding always calls the aligned entry points",
     ],
     links: &["https://github.com/google/tcmalloc", "https://github.com/maratik123/tcmalloc-better"],
+    goals: &[],
 };

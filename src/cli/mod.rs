@@ -8,6 +8,7 @@
 
 pub mod barometer;
 mod compare;
+mod goals;
 mod import;
 mod list;
 mod rank;
@@ -47,6 +48,7 @@ enum Command {
     Verify(verify::Flags),
     Report(report::Flags),
     Rank(rank::Flags),
+    Goals(goals::Flags),
     Compare(compare::Flags),
     Import(import::Flags),
 }
@@ -76,6 +78,7 @@ impl Cli {
             Command::Verify(flags) => verify::run(flags),
             Command::Report(flags) => report::run(flags),
             Command::Rank(flags) => rank::run(flags),
+            Command::Goals(flags) => goals::run(flags),
             Command::Compare(flags) => compare::run(flags),
             Command::Import(flags) => import::run(flags),
         }

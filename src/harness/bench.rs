@@ -95,6 +95,11 @@ impl<W: Suite> Over<W> {
         scoped(S::FACTS, Contract::FIXED_SIZE.for_all_threads(), binding::one_by_one_shared::<S, W>)
     }
 
+    /// Any size out of memory of its own, individual free, on one thread.
+    pub fn region<S: Known + 'static>(self) -> Bench {
+        scoped(S::FACTS, Contract::REGION, binding::one_by_one::<S, W>)
+    }
+
     /// Any size, released all together, on one thread.
     pub fn bulk<S: Known + Bulk + 'static>(self) -> Bench {
         scoped(S::FACTS, Contract::BULK, binding::all_together::<S, W>)
@@ -128,6 +133,11 @@ pub fn fixed_size<S: Known + 'static>() -> Bench {
 /// [`Over::fixed_size_shared`] over the catalogue.
 pub fn fixed_size_shared<S: Known + Sync + 'static>() -> Bench {
     suite::<Catalogue>().fixed_size_shared::<S>()
+}
+
+/// [`Over::region`] over the catalogue.
+pub fn region<S: Known + 'static>() -> Bench {
+    suite::<Catalogue>().region::<S>()
 }
 
 /// [`Over::bulk`] over the catalogue.

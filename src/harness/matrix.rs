@@ -198,7 +198,13 @@ mod tests {
         assert!(!littered.is_empty());
         for case in littered {
             assert!(case.needs.frees, "{}", case.params);
-            let contracts = [Contract::GENERAL, Contract::FIXED_SIZE, Contract::BULK, Contract::CONTROL];
+            let contracts = [
+                Contract::GENERAL,
+                Contract::FIXED_SIZE,
+                Contract::REGION,
+                Contract::BULK,
+                Contract::CONTROL,
+            ];
             for contract in contracts.iter().filter(|contract| fits(contract, &case).is_ok()) {
                 assert!(contract.frees, "{contract:?} {}", case.params);
             }
@@ -208,7 +214,7 @@ mod tests {
     #[test]
     fn a_one_thread_contract_never_gets_a_threaded_case() {
         for case in cases(FULL).iter().filter(|case| case.needs.threads) {
-            for contract in [Contract::FIXED_SIZE, Contract::BULK, Contract::CONTROL] {
+            for contract in [Contract::FIXED_SIZE, Contract::REGION, Contract::BULK, Contract::CONTROL] {
                 assert!(fits(&contract, case).is_err());
             }
         }

@@ -31,7 +31,7 @@ pub(crate) const LIST: [Download; 3] = [
     },
     Download {
         path: "data/tables.md",
-        what: "The rankings, the heat maps, and the tables of memory and latency as Markdown.",
+        what: "The rankings, the heat maps, the goals, and the tables of memory and latency as Markdown.",
         make: tables_markdown,
     },
 ];
@@ -129,6 +129,7 @@ fn tables_markdown(site: &Site<'_>) -> String {
         ranking_markdown(&mut text, class);
         heat_markdown(&mut text, site, number, class);
     }
+    goals_markdown(&mut text, site);
     for (shape, _, case) in site.cases() {
         let found = [pages::memory::table(site, shape, case), pages::latency::table(site, shape, case)];
         for table in found.into_iter().flatten() {
@@ -153,6 +154,26 @@ fn table_markdown(text: &mut String, site: &Site<'_>, table: &Table) {
             let _ = write!(text, " {} |", inline(&cell.figure.text));
         }
         text.push('\n');
+    }
+}
+
+fn goals_markdown(text: &mut String, site: &Site<'_>) {
+    if site.goals.is_empty() {
+        return;
+    }
+    text.push_str("\n## Goals that the authors of this suite set for their own allocators\n\n");
+    text.push_str("| allocator | cells | metric | against | at most | measured | interval | result |\n");
+    text.push_str("|---|---|---|---|---:|---:|---|---|\n");
+    for row in pages::goals::rows(site, &site.goals.iter().collect::<Vec<_>>()) {
+        let words = [&row.allocator, &row.cells, row.metric, &row.against].map(inline);
+        let (at_most, ratio) = (&row.at_most.text, &row.ratio.text);
+        let _ = writeln!(
+            text,
+            "| {} | {at_most} | {ratio} | {} | {} |",
+            words.join(" | "),
+            row.interval,
+            inline(&row.result)
+        );
     }
 }
 

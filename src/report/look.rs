@@ -23,7 +23,7 @@ pub(crate) struct Look {
 /// The allocators of this project's catalogue. Those that usually share a plot have hues of their own, and
 /// variants have the hue of what they vary, ten rows above them; rows may be
 /// added at the end, never moved, or old reports and new ones would differ in colour.
-const KNOWN: [&str; 28] = [
+const KNOWN: [&str; 30] = [
     "system",
     "jemalloc",
     "mimalloc",
@@ -52,6 +52,8 @@ const KNOWN: [&str; 28] = [
     "bump-slice",
     "bump-shared",
     "pool-mutex",
+    "bump-scope",
+    "talc",
 ];
 
 /// The look of the allocator called `id`.

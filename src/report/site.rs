@@ -7,6 +7,7 @@ use super::best;
 use super::look::{self, Look};
 use super::numbers;
 use super::slug::Slugs;
+use crate::results::goals::{self, Finding};
 use crate::results::metric::Metric;
 use crate::results::ranking::{Ranking, rank_class};
 use crate::results::record::{
@@ -33,6 +34,8 @@ pub(crate) struct Site<'a> {
     pub(crate) workloads: Vec<Shape<'a>>,
     /// `general` first, `control` last.
     pub(crate) classes: Vec<Class>,
+    /// What the record says of the goals of our own allocators, in the record's order.
+    pub(crate) goals: Vec<Finding>,
 }
 
 /// An allocator and where it stands.
@@ -179,7 +182,7 @@ impl<'a> Site<'a> {
                 case.starred = starred(case, &classes);
             }
         }
-        Self { record, allocators, workloads, classes }
+        Self { record, allocators, workloads, classes, goals: goals::of_record(record) }
     }
 
     /// Whether any time was measured.

@@ -9,6 +9,7 @@
 //! | [`assemble`] | a record from what a run measured |
 //! | `combine` | the rounds of one cell, made into its numbers |
 //! | [`ranking`] | scores and ranks |
+//! | [`goals`] | what a record says of the goals the authors set themselves |
 //! | [`verdict`] | one cell's change judged, with the evidence |
 //! | [`compare`] | two records, cell by cell |
 //! | [`confirm`] | fresh rounds for what a comparison suspects |
@@ -21,6 +22,7 @@ pub mod confirm;
 pub mod control;
 #[cfg(test)]
 mod fixture;
+pub mod goals;
 pub mod import;
 pub mod ranking;
 pub mod record;

@@ -23,7 +23,7 @@ const MINIMUM_SHARE: f64 = 0.5;
 
 /// Logarithms of scores closer than this are equal: two allocators that are equally good in different cases sum the
 /// same numbers in another order, which differs by about 1e-16 a case, in the same direction in every round.
-const ROUNDING: f64 = 1e-9;
+pub(super) const ROUNDING: f64 = 1e-9;
 
 /// How many times as large one measurement is as another.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -156,7 +156,7 @@ fn is_slower(own: &[f64], other: &[f64]) -> bool {
 }
 
 /// Median and interval of logarithms of ratios, taken back to ratios.
-fn estimate_from_logarithms(logarithms: &[f64]) -> Option<RatioEstimate> {
+pub(super) fn estimate_from_logarithms(logarithms: &[f64]) -> Option<RatioEstimate> {
     let value = median(logarithms)?.exp();
     let interval =
         sign_test_interval(logarithms, CONFIDENCE).map(|interval| (interval.low.exp(), interval.high.exp()));
@@ -279,25 +279,25 @@ fn case(place: &Place) -> Case<'_> {
 }
 
 /// How many values a measurement has. Without replicates its value is the one.
-fn rounds(measured: &Measured) -> usize {
+pub(super) fn rounds(measured: &Measured) -> usize {
     measured.replicates.len().max(1)
 }
 
-fn replicate(measured: &Measured, round: usize) -> f64 {
+pub(super) fn replicate(measured: &Measured, round: usize) -> f64 {
     measured.replicates.get(round).copied().unwrap_or(measured.value)
 }
 
 /// The median over rounds, from the replicates where there are any: what the scores are computed from.
-fn middle(measured: &Measured) -> f64 {
+pub(super) fn middle(measured: &Measured) -> f64 {
     median(&measured.replicates).unwrap_or(measured.value)
 }
 
-fn is_positive(value: f64) -> bool {
+pub(super) fn is_positive(value: f64) -> bool {
     value > 0.0 && value.is_finite()
 }
 
 /// The number that comes most often, the larger one if two do; 1 if there are none.
-fn commonest(numbers: impl Iterator<Item = usize>) -> usize {
+pub(super) fn commonest(numbers: impl Iterator<Item = usize>) -> usize {
     let mut seen: HashMap<usize, usize> = HashMap::new();
     for number in numbers {
         *seen.entry(number).or_default() += 1;

@@ -3,6 +3,8 @@
 use std::hint::black_box;
 use std::num::NonZeroU32;
 
+use allocator_api2::alloc::Allocator;
+
 use super::heap::Heap;
 use super::mode::Mode;
 use super::params::{Axis, Params};
@@ -23,7 +25,7 @@ pub struct BulkRelease {
 }
 
 /// Small objects, as parsers and compilers make them; evenly, so that no size class is favoured.
-const SIZES: Sizes = Sizes::Uniform(16, 256);
+pub(super) const SIZES: Sizes = Sizes::Uniform(16, 256);
 
 impl Shape for BulkRelease {
     const FACTS: Facts = Facts {
@@ -69,43 +71,69 @@ impl Shape for BulkRelease {
 
 impl OneThread for BulkRelease {
     fn open<H: Heap, M: Mode>(&self, heap: &mut H, mode: &mut M, seed: u64, drive: Drive<'_>) {
-        let sizes = SIZES.table(self.n, &mut Random::new(seed));
-        let slots = Table::new(self.n, |_| Slot::EMPTY);
-        drive(&mut Objects { sizes, slots, heap, mode });
+        drive(&mut Passes { objects: Objects::new(self.n, seed), heap, mode });
     }
 }
 
-struct Objects<'h, H, M> {
+/// Objects of one thread that live and die together, and what stands about them in tables.
+pub(super) struct Objects {
     sizes: Table<NonZeroU32>,
     slots: Table<Slot>,
+}
+
+impl Objects {
+    /// `n` of them, none of which is there yet.
+    pub(super) fn new(n: usize, seed: u64) -> Self {
+        let sizes = SIZES.table(n, &mut Random::new(seed));
+        Self { sizes, slots: Table::new(n, |_| Slot::EMPTY) }
+    }
+
+    /// Takes them all, then reads them all in the order of their making.
+    #[inline(always)]
+    pub(super) fn take_and_read<A: Allocator + Copy, M: Mode>(&mut self, allocator: A, mode: &mut M) {
+        mode.begin();
+        for (slot, &size) in self.slots.iter_mut().zip(self.sizes.iter()) {
+            *slot = Slot::take(allocator, size, mode);
+            mode.step();
+        }
+        let mut sum = 0_u64;
+        for slot in self.slots.iter() {
+            // SAFETY: the block is live and its first byte was filled.
+            sum += u64::from(unsafe { slot.block.read() });
+            // SAFETY: taken above with this mode.
+            unsafe { slot.inspect(mode) };
+        }
+        black_box(sum);
+    }
+
+    /// Frees them one by one.
+    ///
+    /// # Safety
+    /// They were taken from `allocator` with this kind of `mode`, and are freed once.
+    #[inline(always)]
+    pub(super) unsafe fn free<A: Allocator + Copy, M: Mode>(&self, allocator: A, mode: &mut M) {
+        mode.begin();
+        for slot in self.slots.iter() {
+            // SAFETY: the caller's promise.
+            unsafe { slot.free(allocator, mode) };
+            mode.step();
+        }
+    }
+}
+
+struct Passes<'h, H, M> {
+    objects: Objects,
     heap: &'h mut H,
     mode: &'h mut M,
 }
 
-impl<H: Heap, M: Mode> Body for Objects<'_, H, M> {
+impl<H: Heap, M: Mode> Body for Passes<'_, H, M> {
     fn pass(&mut self, clock: &dyn Clock) -> Pass {
-        timed(clock, self.sizes.len(), || {
-            let handle = self.heap.handle();
-            self.mode.begin();
-            for (slot, &size) in self.slots.iter_mut().zip(self.sizes.iter()) {
-                *slot = Slot::take(handle, size, self.mode);
-                self.mode.step();
-            }
-            let mut sum = 0_u64;
-            for slot in self.slots.iter() {
-                // SAFETY: the block is live and its first byte was filled.
-                sum += u64::from(unsafe { slot.block.read() });
-                // SAFETY: taken above with this mode.
-                unsafe { slot.inspect(self.mode) };
-            }
-            black_box(sum);
+        timed(clock, self.objects.sizes.len(), || {
+            self.objects.take_and_read(self.heap.handle(), self.mode);
             if H::FREES {
-                self.mode.begin();
-                for slot in self.slots.iter() {
-                    // SAFETY: taken from this handle above, freed once.
-                    unsafe { slot.free(handle, self.mode) };
-                    self.mode.step();
-                }
+                // SAFETY: taken from this handle above, freed once.
+                unsafe { self.objects.free(self.heap.handle(), self.mode) };
             } else {
                 self.heap.reset();
             }

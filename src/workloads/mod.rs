@@ -34,6 +34,7 @@ pub mod birth;
 pub mod blow_up;
 pub mod board;
 pub mod bulk;
+pub mod bulk_threads;
 pub mod checksum;
 pub mod churn;
 pub mod document;
@@ -154,6 +155,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.one_thread::<locality::Locality>();
     visitor.one_thread::<startup::Startup>();
     visitor.many_threads::<local::Local>();
+    visitor.many_threads::<bulk_threads::BulkThreads>();
     visitor.many_threads::<larson::Larson>();
     visitor.many_threads::<handoff::Handoff>();
     visitor.many_threads::<exchange::Exchange>();

@@ -1,20 +1,10 @@
 //! Random programs against a model: the blocks that should be live and what should be in them.
 
-use std::alloc::Layout;
-
 use allocator_api2::alloc::Allocator;
 use proptest::prelude::*;
 
-use crate::blocks::Block;
+use crate::machine::{Limits, Machine, Operation};
 use crate::specimens::{ALL, Specimen};
-
-#[derive(Clone, Copy, Debug)]
-enum Operation {
-    Allocate { size: usize, shift: u32, zeroed: bool },
-    Free { which: usize },
-    Grow { which: usize, by: usize, zeroed: bool },
-    Shrink { which: usize, to_percent: usize },
-}
 
 fn operation() -> impl Strategy<Value = Operation> {
     // Mostly small, as programs ask for; every size and alignment that some special case is about now and then.
@@ -31,41 +21,13 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 fn run(specimen: &Specimen, allocator: &dyn Allocator, program: &[Operation]) {
-    let mut live: Vec<Block> = vec![];
-    for (step, &operation) in program.iter().enumerate() {
-        let index = |which: usize| (!live.is_empty()).then(|| which % live.len());
-        match operation {
-            Operation::Allocate { size, shift, zeroed } => {
-                let layout = Layout::from_size_align(size, 1 << shift).unwrap();
-                let made = if zeroed { Block::zeroed } else { Block::new }(allocator, layout, step as u8);
-                assert_eq!(made.is_ok(), specimen.fits(layout), "{}: {layout:?}", specimen.name);
-                live.extend(made);
-            }
-            Operation::Free { which } => {
-                if let Some(index) = index(which) {
-                    live.swap_remove(index).free(allocator);
-                }
-            }
-            Operation::Grow { which, by, zeroed } => {
-                if let Some(index) = index(which) {
-                    let block = &mut live[index];
-                    let new =
-                        Layout::from_size_align(block.layout.size() + by, block.layout.align()).unwrap();
-                    let grow = if zeroed { Block::grow_zeroed } else { Block::grow };
-                    assert_eq!(grow(block, allocator, new).is_ok(), specimen.fits(new), "{}", specimen.name);
-                }
-            }
-            Operation::Shrink { which, to_percent } => {
-                if let Some(index) = index(which) {
-                    let block = &mut live[index];
-                    let size = block.layout.size() * to_percent / 100;
-                    let new = Layout::from_size_align(size, block.layout.align()).unwrap();
-                    block.shrink(allocator, new).unwrap();
-                }
-            }
+    let mut machine = Machine::new(Limits::NONE);
+    for &operation in program {
+        if let Some(request) = machine.step(allocator, operation) {
+            assert_eq!(request.served, specimen.fits(request.layout), "{}: {request:?}", specimen.name);
         }
     }
-    live.into_iter().for_each(|block| block.free(allocator));
+    machine.free_all(allocator);
 }
 
 proptest! {

@@ -8,11 +8,16 @@ use allocmark::allocators::arena::Arena;
 use allocmark::allocators::arena_thread::ArenaThread;
 #[cfg(feature = "bumpalo")]
 use allocmark::allocators::bump::Bump;
+#[cfg(feature = "bump-scope")]
+use allocmark::allocators::bump_scope::ScopedBump;
 use allocmark::allocators::bump_shared::BumpShared;
+use allocmark::allocators::bump_slice::MappedSlice;
 use allocmark::allocators::contract::{Bulk, Demand, Subject};
 use allocmark::allocators::global::GlobalSubject;
 use allocmark::allocators::null::Null;
 use allocmark::allocators::pool::Pool;
+#[cfg(feature = "talc")]
+use allocmark::allocators::talc::TalcRegion;
 
 use crate::blocks::Block;
 
@@ -64,9 +69,14 @@ fn every_subject_meets_its_demand_and_owns_its_blocks() {
     meets_its_demand_and_owns_its_blocks::<Pool>();
     meets_its_demand_and_owns_its_blocks::<Arena>();
     meets_its_demand_and_owns_its_blocks::<ArenaThread>();
+    meets_its_demand_and_owns_its_blocks::<BumpShared>();
+    meets_its_demand_and_owns_its_blocks::<MappedSlice>();
     #[cfg(feature = "bumpalo")]
     meets_its_demand_and_owns_its_blocks::<Bump>();
-    meets_its_demand_and_owns_its_blocks::<BumpShared>();
+    #[cfg(feature = "bump-scope")]
+    meets_its_demand_and_owns_its_blocks::<ScopedBump>();
+    #[cfg(feature = "talc")]
+    meets_its_demand_and_owns_its_blocks::<TalcRegion>();
 }
 
 #[test]
@@ -75,9 +85,14 @@ fn no_scoped_subject_owns_what_others_made() {
     does_not_own_what_others_made::<Pool>();
     does_not_own_what_others_made::<Arena>();
     does_not_own_what_others_made::<ArenaThread>();
+    does_not_own_what_others_made::<BumpShared>();
+    does_not_own_what_others_made::<MappedSlice>();
     #[cfg(feature = "bumpalo")]
     does_not_own_what_others_made::<Bump>();
-    does_not_own_what_others_made::<BumpShared>();
+    #[cfg(feature = "bump-scope")]
+    does_not_own_what_others_made::<ScopedBump>();
+    #[cfg(feature = "talc")]
+    does_not_own_what_others_made::<TalcRegion>();
 }
 
 #[test]
@@ -85,9 +100,12 @@ fn bulk_subjects_can_be_reset_and_used_again() {
     can_be_used_again_and_again::<Null>();
     can_be_used_again_and_again::<Arena>();
     can_be_used_again_and_again::<ArenaThread>();
+    can_be_used_again_and_again::<BumpShared>();
+    can_be_used_again_and_again::<MappedSlice>();
     #[cfg(feature = "bumpalo")]
     can_be_used_again_and_again::<Bump>();
-    can_be_used_again_and_again::<BumpShared>();
+    #[cfg(feature = "bump-scope")]
+    can_be_used_again_and_again::<ScopedBump>();
 }
 
 #[test]

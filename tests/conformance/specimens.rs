@@ -5,14 +5,21 @@ use std::alloc::Layout;
 use allocator_api2::alloc::{Allocator, Global, System};
 use allocmark::allocators::arena::Arena;
 use allocmark::allocators::arena_thread::ArenaThread;
+#[cfg(feature = "bumpalo")]
+use allocmark::allocators::bump::Bump;
+#[cfg(feature = "bump-scope")]
+use allocmark::allocators::bump_scope::ScopedBump;
 use allocmark::allocators::bump_shared::BumpShared;
-use allocmark::allocators::contract::Class;
+use allocmark::allocators::bump_slice::MappedSlice;
+use allocmark::allocators::contract::{Class, Subject};
 use allocmark::allocators::list;
 use allocmark::allocators::null::Null;
 use allocmark::allocators::pool::Pool;
+use allocmark::allocators::pool_local::PoolLocal;
+use allocmark::allocators::pool_mutex::PoolMutex;
 use allocmark::allocators::slab::Slab;
-#[cfg(feature = "bumpalo")]
-use allocmark::allocators::{bump::Bump, contract::Subject};
+#[cfg(feature = "talc")]
+use allocmark::allocators::talc::TalcRegion;
 
 /// What is done with an allocator.
 type Body<'a> = dyn FnMut(&dyn Allocator) + 'a;
@@ -71,9 +78,48 @@ pub(crate) const ALL: &[Specimen] = &[
         block: None,
         with: |body| body(&&Pool::new(SMALL, 20).unwrap().with_backing(System)),
     },
+    Specimen {
+        name: "pool-local",
+        block: Some(SMALL),
+        with: |body| body(&&PoolLocal::new(SMALL, 10_000).unwrap()),
+    },
+    Specimen {
+        name: "pool-local/large",
+        block: Some(LARGE),
+        with: |body| body(&&PoolLocal::new(LARGE, 10_000).unwrap()),
+    },
+    Specimen {
+        name: "pool-local/backed",
+        block: None,
+        with: |body| body(&&PoolLocal::new(SMALL, 20).unwrap().with_backing(System)),
+    },
+    Specimen {
+        name: "pool-mutex",
+        block: Some(SMALL),
+        with: |body| body(&&PoolMutex::new(SMALL, 10_000).unwrap()),
+    },
+    Specimen {
+        name: "pool-mutex/large",
+        block: Some(LARGE),
+        with: |body| body(&&PoolMutex::new(LARGE, 10_000).unwrap()),
+    },
+    Specimen {
+        name: "pool-mutex/backed",
+        block: None,
+        with: |body| body(&&PoolMutex::new(SMALL, 20).unwrap().with_backing(System)),
+    },
     Specimen { name: "slab", block: None, with: |body| body(&Slab::new()) },
     Specimen { name: "arena", block: None, with: |body| body(&&Arena::new()) },
     Specimen { name: "arena-thread", block: None, with: |body| body(&&ArenaThread::new().unwrap()) },
+    Specimen {
+        name: "bump-slice",
+        block: None,
+        with: |body| body(&MappedSlice::with_bytes(64 << 20).unwrap().handle()),
+    },
+    #[cfg(feature = "bump-scope")]
+    Specimen { name: "bump-scope", block: None, with: |body| body(&ScopedBump::default().handle()) },
+    #[cfg(feature = "talc")]
+    Specimen { name: "talc", block: None, with: |body| body(&TalcRegion::default().handle()) },
     #[cfg(feature = "bumpalo")]
     Specimen { name: "bump", block: None, with: |body| body(&Bump::default().handle()) },
     Specimen { name: "bump-shared", block: None, with: |body| body(&&BumpShared::new(64 << 20).unwrap()) },

@@ -51,7 +51,7 @@ impl Blocks {
             self.held.take(index.expect("one of our blocks"));
             assert_eq!(left == 0, at == chain.last, "the chain is as long as the message says");
             // SAFETY: a block of ours, whose link was written by the outbox.
-            at = unsafe { (*at).next };
+            at = unsafe { Block::next(at) };
         }
     }
 }

@@ -8,6 +8,7 @@ use allocator_api2::alloc::{AllocError, Allocator};
 use super::chunk::{self, ChunkRef, FIRST_BYTES, HEADER_BYTES, MOST_BYTES};
 use super::{Arena, STEP};
 use crate::allocators::arithmetic::{round_up, round_up_small};
+use crate::allocators::poison;
 
 impl<A: Allocator> Arena<A> {
     /// New memory for `layout`.
@@ -38,6 +39,7 @@ impl<A: Allocator> Arena<A> {
         let block = unsafe { next.add(skip) };
         // SAFETY: as above.
         self.next.set(unsafe { block.add(bytes) });
+        poison::unpoison(block.as_ptr(), layout.size());
         Some(block)
     }
 
@@ -106,6 +108,7 @@ impl<A: Allocator> Arena<A> {
     /// Takes the memory of the newest block back; does nothing for others.
     #[inline(always)]
     pub(in crate::allocators) fn take_back(&self, block: NonNull<u8>, layout: Layout) {
+        poison::poison(block.as_ptr(), layout.size());
         if self.is_newest(block, layout) {
             // SAFETY: the newest block starts this far before `next`, in the same chunk.
             self.next.set(unsafe { self.next.get().sub(round_up_small(layout.size(), STEP)) });
@@ -130,12 +133,15 @@ impl<A: Allocator> Arena<A> {
         self.next.set(unsafe { next.add(more) });
         // SAFETY: the newest block starts this far before `next`. Made from `next`, because the caller's pointer may have
         // the right to the old length alone.
-        Some(unsafe { next.sub(round_up_small(old.size(), STEP)) })
+        let block = unsafe { next.sub(round_up_small(old.size(), STEP)) };
+        poison::unpoison(block.as_ptr(), new.size());
+        Some(block)
     }
 
     /// Takes the tail of the newest block back; does nothing for others. The block's new size is not larger.
     #[inline(always)]
     pub(in crate::allocators) fn shrink_in_place(&self, block: NonNull<u8>, old: Layout, new: Layout) {
+        poison::bound(block.as_ptr(), new.size(), old.size());
         if self.is_newest(block, old) {
             let less = round_up_small(old.size(), STEP) - round_up_small(new.size(), STEP);
             // SAFETY: the newest block ends at `next` and is at least this long.
@@ -176,6 +182,7 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
         // SAFETY: the old block has `old.size()` bytes (the caller's promise) and the new one at least as many; they are
         // disjoint, as the old one is still in use.
         unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), old.size()) };
+        poison::poison(block.as_ptr(), old.size());
         Ok(moved)
     }
 
@@ -203,6 +210,7 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
             let moved = self.allocate(new)?;
             // SAFETY: both have at least `new.size()` bytes, and are disjoint as both are in use.
             unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), new.size()) };
+            poison::poison(block.as_ptr(), old.size());
             return Ok(moved);
         }
         self.shrink_in_place(block, old, new);

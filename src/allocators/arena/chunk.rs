@@ -5,6 +5,7 @@ use std::ptr::{self, NonNull};
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
+use crate::allocators::poison;
 use crate::allocators::sync::{AtomicPtr, Ordering};
 
 /// The first chunk: one page.
@@ -67,7 +68,9 @@ impl ChunkRef {
         let chunk = backing.allocate(layout)?.cast::<Chunk>();
         // SAFETY: the memory is new, aligned as a chunk is, and has room for the header.
         unsafe { chunk.write(Chunk { next: Link::new(), bytes }) };
-        Ok(Self(chunk))
+        let chunk = Self(chunk);
+        chunk.close();
+        Ok(chunk)
     }
 
     /// Gives the chunk back.
@@ -76,10 +79,16 @@ impl ChunkRef {
     /// It came from `backing`, nothing refers to it or to its memory any more, and no copy of this is used again.
     pub(super) unsafe fn deallocate(self, backing: &impl Allocator) {
         let bytes = self.bytes();
+        poison::unpoison(self.start().as_ptr(), bytes - HEADER_BYTES);
         // SAFETY: `allocate` has checked this size.
         let layout = unsafe { Layout::from_size_align_unchecked(bytes, ALIGN) };
         // SAFETY: it came from there with this layout; the rest is the caller's promise.
         unsafe { backing.deallocate(self.0.cast(), layout) };
+    }
+
+    /// Nobody may touch its memory until it is handed out.
+    pub(super) fn close(self) {
+        poison::poison(self.start().as_ptr(), self.bytes() - HEADER_BYTES);
     }
 
     fn header(&self) -> &Chunk {

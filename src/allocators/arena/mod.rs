@@ -79,7 +79,9 @@ use allocator_api2::alloc::{AllocError, Allocator, Global};
 
 use self::chunk::{ChunkRef, HEADER_BYTES, Link};
 use self::owned::{Noted, Owned};
+use super::bump;
 use super::contract::{Bulk, Demand, Facts, Known, Subject};
+use super::goal::{Against, Cells, Goal};
 
 /// Facts about the arena.
 pub const FACTS: Facts = Facts {
@@ -93,6 +95,10 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &[],
     links: &[],
+    goals: &[
+        Goal { against: Against::Allocator(bump::FACTS.id), ..Goal::of_time(Cells::of("bulk", &[]), 1.00) },
+        Goal { against: Against::Allocator(bump::FACTS.id), ..Goal::of_time(Cells::of("tree", &[]), 1.00) },
+    ],
 };
 
 /// Every block starts at a multiple of this, since every size is rounded up to it: the alignment of nearly everything.
@@ -239,6 +245,9 @@ impl<A: Allocator> Arena<A> {
         self.owned.drop_all();
         if self.grown.replace(false) {
             self.first.set(chunk::largest_first(self.first.get()));
+        }
+        if cfg!(allocmark_poison) {
+            chunk::from(self.first.get()).for_each(ChunkRef::close);
         }
         self.used_before.set(0);
         if let Some(first) = self.first.get() {

@@ -112,6 +112,7 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &[],
     links: &[],
+    goals: &[],
 };
 
 /// One thread's arena. On lines of its own, and in pairs of them as processors fetch them, so that no thread waits for

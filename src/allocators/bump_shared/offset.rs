@@ -234,3 +234,119 @@ impl Offset {
         bytes > self.share_bytes / LARGE_PARTS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug)]
+    enum Operation {
+        Place { size: usize, shift: u32 },
+        Free { which: usize },
+        Grow { which: usize, by: usize },
+        Shrink { which: usize, by: usize },
+    }
+
+    fn operation() -> impl Strategy<Value = (usize, Operation)> {
+        let size = prop_oneof![6 => 0..200_usize, 1 => 0..5_000_usize];
+        let operation = prop_oneof![
+            4 => (size.clone(), 0..9_u32).prop_map(|(size, shift)| Operation::Place { size, shift }),
+            2 => any::<usize>().prop_map(|which| Operation::Free { which }),
+            2 => (any::<usize>(), size.clone()).prop_map(|(which, by)| Operation::Grow { which, by }),
+            1 => (any::<usize>(), size).prop_map(|(which, by)| Operation::Shrink { which, by }),
+        ];
+        (0..4_usize, operation)
+    }
+
+    /// Whoever asks: three threads with a share, and those without.
+    fn share_of(shares: &[Share; 3], who: usize) -> Option<&Share> {
+        shares.get(who)
+    }
+
+    /// All ranges that must not overlap: blocks, what is free in shares, the free rest.
+    fn check(offset: &Offset, shares: &[Share; 3], blocks: &[(usize, usize)]) {
+        let free = shares.iter().map(|s| (s.next.load(Ordering::Relaxed), s.end.load(Ordering::Relaxed)));
+        let mut ranges: Vec<_> =
+            blocks.iter().copied().chain(free).filter(|(start, end)| start < end).collect();
+        ranges.push((offset.taken(), offset.capacity()));
+        ranges.sort_unstable();
+        for pair in ranges.windows(2) {
+            assert!(pair[0].1 <= pair[1].0, "{pair:?} of {ranges:?}");
+        }
+        assert!(ranges.iter().all(|&(start, end)| start <= end && end <= offset.capacity()));
+        for share in shares {
+            let (next, end) = (share.next.load(Ordering::Relaxed), share.end.load(Ordering::Relaxed));
+            assert!(next <= end && next.is_multiple_of(STEP) && end.is_multiple_of(LINE));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_has_one_owner_whatever_threads_do_in_turn(
+            lines in 0..2_000_usize,
+            share_lines in prop_oneof![Just(0_usize), 1..20_usize],
+            program in prop::collection::vec(operation(), 1..300),
+        ) {
+            let base = 0x7000_0000_0000 + 5 * LINE;
+            let offset = Offset::new(base, lines * LINE, share_lines * LINE);
+            let shares = [Share::new(), Share::new(), Share::new()];
+            let mut blocks: Vec<(usize, usize)> = vec![];
+            for (who, operation) in program {
+                let share = share_of(&shares, who);
+                let index = |which: usize| (!blocks.is_empty()).then(|| which % blocks.len());
+                match operation {
+                    Operation::Place { size, shift } => {
+                        let layout = Layout::from_size_align(size, 1 << shift).unwrap();
+                        let placed = share.and_then(|share| offset.place(share, layout));
+                        if let Some(start) = placed.or_else(|| offset.place_slowly(share, layout)) {
+                            prop_assert!((base + start).is_multiple_of(layout.align()));
+                            blocks.push((start, start + round_up_small(size, STEP)));
+                        }
+                    }
+                    Operation::Free { which } => {
+                        if let Some(index) = index(which) {
+                            let (start, end) = blocks.swap_remove(index);
+                            offset.give_back(share, start, end);
+                        }
+                    }
+                    Operation::Grow { which, by } => {
+                        if let Some(index) = index(which) {
+                            let end = blocks[index].1;
+                            let new_end = end + round_up_small(by, STEP);
+                            if new_end > end && offset.grow(share, end, new_end) {
+                                blocks[index].1 = new_end;
+                            }
+                        }
+                    }
+                    Operation::Shrink { which, by } => {
+                        if let Some(index) = index(which) {
+                            let (start, end) = blocks[index];
+                            let new_end = end - round_up_small(by, STEP).min(end - start);
+                            offset.give_back(share, new_end, end);
+                            blocks[index].1 = new_end;
+                        }
+                    }
+                }
+                check(&offset, &shares, &blocks);
+            }
+        }
+
+        #[test]
+        fn one_thread_is_refused_only_when_its_block_does_not_fit_behind_the_last(
+            sizes in prop::collection::vec(1..3_000_usize, 1..200),
+        ) {
+            let offset = Offset::new(1 << 20, 64 * 1024, 1024);
+            let (share, mut end) = (Share::new(), 0);
+            for size in sizes {
+                let layout = Layout::from_size_align(size, 8).unwrap();
+                let placed = offset.place(&share, layout).or_else(|| offset.place_slowly(Some(&share), layout));
+                let bytes = size.next_multiple_of(STEP);
+                prop_assert_eq!(placed, (end + bytes <= 64 * 1024).then_some(end));
+                end += if placed.is_some() { bytes } else { 0 };
+                prop_assert_eq!(offset.taken() - share.free(), end);
+            }
+        }
+    }
+}

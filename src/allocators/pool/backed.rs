@@ -6,8 +6,10 @@ use std::ptr::{self, NonNull};
 use allocator_api2::alloc::{AllocError, Allocator};
 
 use super::Pool;
+use crate::allocators::contract::Subject;
 
-/// A [`Pool`] that passes on to another allocator what does not fit, and what it is too full for.
+/// One of our pools, by default [`Pool`], that passes on to another allocator what does not fit, and what it is too full
+/// for.
 ///
 /// Each block goes back to the allocator that made it, which its address tells: a block that the backing served never
 /// enters the pool, whatever its size.
@@ -26,18 +28,20 @@ use super::Pool;
 /// assert_eq!(pool.pool().in_use(), 0);
 /// ```
 #[derive(Debug)]
-pub struct BackedPool<A> {
-    pool: Pool,
+pub struct BackedPool<A, P = Pool> {
+    pool: P,
     backing: A,
 }
 
-impl<A: Allocator> BackedPool<A> {
-    pub(super) fn new(pool: Pool, backing: A) -> Self {
+impl<A, P> BackedPool<A, P> {
+    /// Not public: the safety of what follows depends on `P::owns` being right, which nothing makes a foreign type
+    /// promise.
+    pub(in crate::allocators) fn new(pool: P, backing: A) -> Self {
         Self { pool, backing }
     }
 
     /// The pool in front.
-    pub fn pool(&self) -> &Pool {
+    pub fn pool(&self) -> &P {
         &self.pool
     }
 
@@ -45,54 +49,49 @@ impl<A: Allocator> BackedPool<A> {
     pub fn backing(&self) -> &A {
         &self.backing
     }
+}
 
-    #[inline(always)]
-    fn take_from_pool(&self, layout: Layout) -> Option<NonNull<[u8]>> {
-        let block = if self.pool.fits(layout) { self.pool.take() } else { None }?;
-        Some(NonNull::slice_from_raw_parts(block, layout.size()))
-    }
-
+impl<A: Allocator, P: Subject> BackedPool<A, P> {
     /// Moves a block of the pool, which `new` does not fit, to the backing.
     ///
     /// # Safety
-    /// `block` is a block of the pool in use, with at least `bytes` bytes, which are not more than `new` has.
+    /// `block` is a block of the pool in use with the layout `old`; neither it nor `new` has less than `bytes` bytes.
     #[cold]
     unsafe fn move_out(
         &self,
         block: NonNull<u8>,
+        old: Layout,
         bytes: usize,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         let moved = self.backing.allocate(new)?;
         // SAFETY: both hold `bytes` bytes, and are disjoint as both are in use.
         unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), bytes) };
-        // SAFETY: in use, and given up by the caller now that the content has moved.
-        unsafe { self.pool.put(block) };
+        // SAFETY: in use with this layout, and given up by the caller now that the content has moved.
+        unsafe { self.pool.handle().deallocate(block, old) };
         Ok(moved)
     }
 }
 
-// SAFETY: every block is one of `&Pool`, whose promises hold, or one of the backing, whose promises hold; they go back to
-// where they came from, as the pool's addresses are its own until it is dropped.
-unsafe impl<A: Allocator> Allocator for &BackedPool<A> {
+// SAFETY: every block is one of the pool's, whose promises hold, or one of the backing's, whose promises hold; they go
+// back to where they came from, as the pool's addresses are its own until it is dropped, and `owns` of our pools compares
+// exactly those.
+unsafe impl<A: Allocator, P: Subject> Allocator for &BackedPool<A, P> {
     #[inline]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        self.take_from_pool(layout).map_or_else(|| self.backing.allocate(layout), Ok)
+        self.pool.handle().allocate(layout).or_else(|_| self.backing.allocate(layout))
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        let Some(block) = self.take_from_pool(layout) else { return self.backing.allocate_zeroed(layout) };
-        // SAFETY: the block was just handed out with this length.
-        unsafe { ptr::write_bytes(block.cast::<u8>().as_ptr(), 0, block.len()) };
-        Ok(block)
+        self.pool.handle().allocate_zeroed(layout).or_else(|_| self.backing.allocate_zeroed(layout))
     }
 
     #[inline]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
         if self.pool.owns(block) {
             // SAFETY: a block of the pool, in use and given up now (the caller's promise).
-            unsafe { self.pool.put(block) };
+            unsafe { self.pool.handle().deallocate(block, layout) };
         } else {
             // SAFETY: not of the pool, so of the backing; the rest is the caller's promise.
             unsafe { self.backing.deallocate(block, layout) };
@@ -104,12 +103,10 @@ unsafe impl<A: Allocator> Allocator for &BackedPool<A> {
             // SAFETY: a block of the backing; the rest is the caller's promise.
             return unsafe { self.backing.grow(block, old, new) };
         }
-        if self.pool.fits(new) {
-            // SAFETY: a block of the pool; the rest is the caller's promise.
-            return unsafe { (&self.pool).grow(block, old, new) };
-        }
-        // SAFETY: in use with `old.size()` bytes, which `new` is not smaller than.
-        unsafe { self.move_out(block, old.size(), new) }
+        // SAFETY: a block of the pool; the rest is the caller's promise. A refusal has changed nothing.
+        let grown = unsafe { self.pool.handle().grow(block, old, new) };
+        // SAFETY: still in use with `old`, which `new` is not smaller than.
+        grown.or_else(|_| unsafe { self.move_out(block, old, old.size(), new) })
     }
 
     unsafe fn grow_zeroed(
@@ -140,11 +137,9 @@ unsafe impl<A: Allocator> Allocator for &BackedPool<A> {
             // SAFETY: a block of the backing; the rest is the caller's promise.
             return unsafe { self.backing.shrink(block, old, new) };
         }
-        if self.pool.fits(new) {
-            // SAFETY: a block of the pool; the rest is the caller's promise.
-            return unsafe { (&self.pool).shrink(block, old, new) };
-        }
-        // SAFETY: in use with at least `new.size()` bytes. Only a larger alignment brings us here.
-        unsafe { self.move_out(block, new.size(), new) }
+        // SAFETY: a block of the pool; the rest is the caller's promise. A refusal has changed nothing.
+        let shrunk = unsafe { self.pool.handle().shrink(block, old, new) };
+        // SAFETY: still in use with `old`, which `new` is not larger than. Only a larger alignment brings us here.
+        shrunk.or_else(|_| unsafe { self.move_out(block, old, new.size(), new) })
     }
 }

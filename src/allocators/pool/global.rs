@@ -90,7 +90,7 @@ impl PoolGlobal {
         if layout.size() > self.block.size() || layout.align() > self.block.align() {
             return None;
         }
-        self.pool().or_else(|| self.make())?.take()
+        self.pool().or_else(|| self.make())?.take(layout)
     }
 
     #[inline(always)]
@@ -128,7 +128,7 @@ unsafe impl GlobalAlloc for PoolGlobal {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         match self.owner(block) {
             // SAFETY: a block of the pool, in use and given up now (the caller's promise).
-            Some((pool, block)) => unsafe { pool.put(block) },
+            Some((pool, block)) => unsafe { pool.put(block, layout) },
             // SAFETY: not of the pool, so of the system; the rest is the caller's promise.
             None => unsafe { System.dealloc(block, layout) },
         }
@@ -139,16 +139,19 @@ unsafe impl GlobalAlloc for PoolGlobal {
             // SAFETY: a block of the system's; the rest is the caller's promise.
             return unsafe { System.realloc(block, layout, new_size) };
         };
-        if new_size <= self.block.size() {
-            return pool.storage.whole(owned).as_ptr();
-        }
         // SAFETY: the caller promises that `new_size` makes a valid layout with this alignment.
-        let moved = unsafe { System.alloc(Layout::from_size_align_unchecked(new_size, layout.align())) };
+        let new = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
+        // SAFETY: a block of the pool, in use with this layout (the caller's promise).
+        if let Ok(resized) = unsafe { pool.storage.blocks().resize(owned, layout, new) } {
+            return resized.cast().as_ptr();
+        }
+        // SAFETY: the caller promises a size above zero.
+        let moved = unsafe { System.alloc(new) };
         if !moved.is_null() {
             // SAFETY: it grows, so both hold `layout.size()` bytes; both are in use, so they are disjoint.
             unsafe { ptr::copy_nonoverlapping(block, moved, layout.size()) };
             // SAFETY: in use, and given up now that the content has moved.
-            unsafe { pool.put(owned) };
+            unsafe { pool.put(owned, layout) };
         }
         moved
     }

@@ -54,7 +54,8 @@ impl Magazine {
         let entry = self.entries.get((level as usize).wrapping_sub(2))?;
         self.level.store(level - 1, Ordering::Relaxed);
         self.hits.store(self.hits.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        NonNull::new(entry.load(Ordering::Relaxed))
+        // SAFETY: an entry below the level was written by `put` or `Filling::push`, which take nothing that is null.
+        Some(unsafe { NonNull::new_unchecked(entry.load(Ordering::Relaxed)) })
     }
 
     /// Puts `block` in, unless there are `length` already or the thread has not joined.
@@ -70,6 +71,12 @@ impl Magazine {
         entry.store(block.as_ptr(), Ordering::Relaxed);
         self.level.store(level + 1, Ordering::Relaxed);
         true
+    }
+
+    /// Begins to fill it, which must be empty. Nothing has changed until [`Filling::finish`].
+    pub(super) fn fill(&self) -> Filling<'_> {
+        debug_assert_eq!(self.len(), 0);
+        Filling { magazine: self, len: 0 }
     }
 
     /// Whether its thread, or an earlier owner of the slot, has joined the pool.
@@ -122,6 +129,34 @@ impl Magazine {
     }
 }
 
+/// A magazine that is being filled: the level is stored once, not for each block.
+#[derive(Debug)]
+pub(super) struct Filling<'a> {
+    magazine: &'a Magazine,
+    /// `entries[..len]` are blocks.
+    len: usize,
+}
+
+impl Filling<'_> {
+    /// Puts `block` on top. Of no more than `LENGTH`.
+    #[inline(always)]
+    pub(super) fn push(&mut self, block: NonNull<u8>) {
+        let entry = self.magazine.entries.get(self.len);
+        debug_assert!(entry.is_some(), "more than it was asked for");
+        if let Some(entry) = entry {
+            entry.store(block.as_ptr(), Ordering::Relaxed);
+            self.len += 1;
+        }
+    }
+
+    /// Leaves the magazine with all blocks but the one on top, which is returned.
+    pub(super) fn finish(self) -> Option<NonNull<u8>> {
+        let kept = self.len.checked_sub(1)?;
+        self.magazine.level.store(kept as u32 + 1, Ordering::Relaxed);
+        NonNull::new(self.magazine.entries[kept].load(Ordering::Relaxed))
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::ptr;
@@ -167,6 +202,19 @@ mod tests {
         assert_eq!(
             (magazine.take(), magazine.take(), magazine.take()),
             (Some(block(5)), Some(block(4)), None)
+        );
+    }
+    #[test]
+    fn the_block_that_was_filled_in_last_is_given_and_the_others_stay() {
+        let magazine = new();
+        magazine.join();
+        assert_eq!(magazine.fill().finish(), None);
+        let mut filling = magazine.fill();
+        (1..=3).for_each(|number| filling.push(block(number)));
+        assert_eq!((filling.finish(), magazine.len()), (Some(block(3)), 2));
+        assert_eq!(
+            (magazine.take(), magazine.take(), magazine.take()),
+            (Some(block(2)), Some(block(1)), None)
         );
     }
 }

@@ -63,6 +63,7 @@
 
 mod allocate;
 mod backed;
+mod blocks;
 mod depot;
 mod free_list;
 mod global;
@@ -79,10 +80,13 @@ use allocator_api2::alloc::{AllocError, Allocator};
 pub use self::backed::BackedPool;
 pub use self::global::PoolGlobal;
 
+pub(super) use self::blocks::Blocks;
+
 use self::depot::{Depot, mark};
 use self::magazine::Magazine;
 use self::storage::Storage;
 use super::contract::{Demand, Facts, Known, Subject};
+use super::goal::{Cells, Goal};
 use super::slots::{self, SLOTS};
 use super::sync::Ordering;
 
@@ -100,6 +104,11 @@ pub const FACTS: Facts = Facts {
     package: None,
     missing_entry_points: &["grow and shrink: in place within the block size, refused beyond"],
     links: &[],
+    goals: &[
+        Goal::of_time(Cells::of("pair", &[("size", "64")]), 0.75),
+        Goal::of_time(Cells::of("fixed-size", &[]), 1.00),
+        Goal::of_time(Cells::of("handoff", &[("threads", "2")]), 0.90),
+    ],
 };
 
 /// A magazine holds no more bytes than this, so that pools of large blocks do not reserve much for their threads. Blocks
@@ -156,7 +165,7 @@ impl Pool {
 
     /// The layout of a block; layouts that fit into it are served.
     pub fn block_layout(&self) -> Layout {
-        self.storage.block_layout()
+        self.storage.blocks().layout()
     }
 
     /// The free blocks that a thread may keep for itself, and that each thread but the first brings with it.
@@ -182,14 +191,7 @@ impl Pool {
     /// Whether `block` lies in this pool's memory.
     #[inline(always)]
     pub fn owns(&self, block: NonNull<u8>) -> bool {
-        self.storage.contains(block)
-    }
-
-    /// Whether a block can be had for `layout`.
-    #[inline(always)]
-    fn fits(&self, layout: Layout) -> bool {
-        let block = self.storage.block_layout();
-        layout.size() <= block.size() && layout.align() <= block.align()
+        self.storage.blocks().contains(block)
     }
 
     #[inline(always)]
@@ -197,9 +199,12 @@ impl Pool {
         slots::current().map(|slot| &self.storage.magazines()[slot])
     }
 
-    /// Takes a block.
+    /// Takes a block for `layout`, if that fits.
     #[inline(always)]
-    fn take(&self) -> Option<NonNull<u8>> {
+    fn take(&self, layout: Layout) -> Option<NonNull<u8>> {
+        if !self.storage.blocks().fits(layout) {
+            return None;
+        }
         let block = match self.magazine().and_then(Magazine::take) {
             Some(block) => block,
             None => self.take_slowly()?,
@@ -208,16 +213,18 @@ impl Pool {
             // Relaxed, as in `put`: a second free that is not ordered after this is a race that nothing can promise to
             // catch.
             self.storage.links()[self.storage.index(block) as usize].store(mark::LIVE, Ordering::Relaxed);
+            self.storage.blocks().guard(block, layout.size());
         }
+        self.storage.blocks().open(block, layout.size());
         Some(block)
     }
 
     #[cold]
     #[inline(never)]
     fn take_slowly(&self) -> Option<NonNull<u8>> {
-        let mut first = None;
         let Some(slot) = slots::current_or_claim() else {
             self.depot.join_without_slot();
+            let mut first = None;
             self.depot.take(&self.storage, 1, |index| first = Some(self.storage.block(index)));
             return first;
         };
@@ -230,25 +237,29 @@ impl Pool {
         magazine.count_miss();
         // Half, so that frees which follow find room.
         let most = (self.magazine_length / 2).max(1) as u32;
-        self.depot.take(&self.storage, most, |index| {
-            if let Some(block) = first.replace(self.storage.block(index)) {
-                let kept = magazine.put(block, self.magazine_length);
-                debug_assert!(kept, "it was empty, and half its length came");
-            }
-        });
-        first
+        let mut filling = magazine.fill();
+        self.depot.take(&self.storage, most, |index| filling.push(self.storage.block(index)));
+        filling.finish()
     }
 
     /// Puts a block back.
     ///
     /// # Safety
-    /// `block` was given by [`take`](Self::take) of this pool, was not put back since, and is not used any more.
+    /// `block` was given by [`take`](Self::take) of this pool, was not put back since, and is not used any more; `layout`
+    /// is the one it was given for, or was resized to since.
     #[inline(always)]
-    unsafe fn put(&self, block: NonNull<u8>) {
-        let block = self.storage.whole(block);
+    unsafe fn put(&self, block: NonNull<u8>, layout: Layout) {
+        let block = self.storage.blocks().whole(block);
         if cfg!(debug_assertions) {
-            self.check_live(block);
+            // One exchange, so that of two threads that free one block at the same time the second is caught.
+            let was_live = |index| {
+                self.storage.links()[index as usize].swap(mark::FREE, Ordering::Relaxed) == mark::LIVE
+            };
+            self.storage.blocks().check_live(block, was_live);
+            self.storage.blocks().check_guard(block, layout.size());
         }
+        // Before another thread can have it.
+        self.storage.blocks().close(block);
         if !self.magazine().is_some_and(|magazine| magazine.put(block, self.magazine_length)) {
             self.put_slowly(block);
         }
@@ -272,18 +283,6 @@ impl Pool {
             self.depot.put(&self.storage, self.storage.index(block));
         }
     }
-
-    /// Ends the process unless `block`, which lies in the pool, is one in use.
-    fn check_live(&self, block: NonNull<u8>) {
-        if !self.storage.is_start(block) {
-            misuse::stop("allocmark pool: freed a pointer into the middle of a block\n");
-        }
-        let link = &self.storage.links()[self.storage.index(block) as usize];
-        // One exchange, so that of two threads that free one block at the same time the second is caught.
-        if link.swap(mark::FREE, Ordering::Relaxed) != mark::LIVE {
-            misuse::stop("allocmark pool: freed a block that was not in use, so probably twice\n");
-        }
-    }
 }
 
 impl Subject for Pool {
@@ -301,6 +300,7 @@ impl Subject for Pool {
         self
     }
 
+    #[inline(always)]
     fn owns(&self, block: NonNull<u8>) -> bool {
         Pool::owns(self, block)
     }

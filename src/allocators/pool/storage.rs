@@ -1,4 +1,4 @@
-//! The pool's memory: one mapping with the magazines, the links and the blocks.
+//! The pool's memory: blocks, and in front of them the magazines and a link for each block.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -6,59 +6,25 @@ use std::slice;
 
 use allocator_api2::alloc::AllocError;
 
+use super::FACTS;
+use super::blocks::Blocks;
 use super::magazine::Magazine;
-use crate::allocators::arithmetic::{ExactDivisor, round_up};
-use crate::allocators::pages;
 use crate::allocators::slots::SLOTS;
 use crate::allocators::sync::AtomicU32;
-
-/// Blocks smaller than this would be half administration: a link takes 4 bytes.
-const SMALLEST_BLOCK: usize = 8;
-/// Links above this are marks, not indices.
-const MOST_BLOCKS: usize = u32::MAX as usize - 16;
 
 /// One mapping: magazines, then a link for each block, then the blocks.
 #[derive(Debug)]
 pub(super) struct Storage {
-    /// Start of the mapping and of the magazines, page-aligned, with the right to the whole mapping; ours until drop.
-    start: NonNull<u8>,
-    /// Length of the mapping in whole pages.
-    bytes: usize,
-    /// The first block, aligned for blocks; its provenance is that of `start`.
-    blocks: NonNull<u8>,
-    /// `count * block.size()`: how much after `blocks` is blocks.
-    block_bytes: usize,
-    /// The layout of a block, its size a multiple of its alignment: from 8 to `u32::MAX` bytes.
-    block: Layout,
-    /// Divides by `block.size()`.
-    divisor: ExactDivisor,
-    /// Number of blocks; at most `MOST_BLOCKS`.
-    count: u32,
+    /// In front of them is room for `SLOTS` magazines and `blocks.count()` links, accessed as those alone.
+    blocks: Blocks,
 }
 
 impl Storage {
     /// Maps room for `count` blocks. Nothing is touched: memory is used as blocks are.
     pub(super) fn new(block: Layout, count: usize) -> Result<Self, AllocError> {
-        let size = round_up(block.size().max(SMALLEST_BLOCK), block.align()).ok_or(AllocError)?;
-        let block = Layout::from_size_align(size, block.align()).map_err(|_| AllocError)?;
-        let divisor = ExactDivisor::new(u32::try_from(size).map_err(|_| AllocError)?);
-        if count > MOST_BLOCKS {
-            return Err(AllocError);
-        }
-
-        let block_bytes = size.checked_mul(count).ok_or(AllocError)?;
-        let before_blocks = SLOTS * size_of::<Magazine>() + count * size_of::<AtomicU32>();
-        // The slack lets the blocks start at a multiple of their alignment wherever the mapping starts.
-        let bytes = before_blocks.checked_add(block.align() - 1 + block_bytes).ok_or(AllocError)?;
-        let bytes = round_up(bytes, pages::page_size()).ok_or(AllocError)?;
-        let start = pages::map(bytes).map_err(|_| AllocError)?;
-
-        let address = start.as_ptr().addr();
-        // Fits: the slack for exactly this was added to a mapping that exists.
-        let first = round_up(address + before_blocks, block.align()).expect("within the mapping");
-        // SAFETY: `first - address` is at most `before_blocks` and the slack, so it lies within the mapping.
-        let blocks = unsafe { start.add(first - address) };
-        let storage = Self { start, bytes, blocks, block_bytes, block, divisor, count: count as u32 };
+        let links = count.checked_mul(size_of::<AtomicU32>()).ok_or(AllocError)?;
+        let front = links.checked_add(SLOTS * size_of::<Magazine>()).ok_or(AllocError)?;
+        let storage = Self { blocks: Blocks::new(FACTS.id, block, count, front)? };
         #[cfg(loom)]
         storage.make_atomics();
         Ok(storage)
@@ -69,84 +35,48 @@ impl Storage {
     fn make_atomics(&self) {
         for slot in 0..SLOTS {
             // SAFETY: the mapping starts with room for a magazine for each slot, and nobody knows it yet.
-            unsafe { self.start.cast::<Magazine>().add(slot).write(Magazine::new()) };
+            unsafe { self.blocks.front().cast::<Magazine>().add(slot).write(Magazine::new()) };
         }
-        for index in 0..self.count as usize {
+        for index in 0..self.blocks.count() as usize {
             // SAFETY: the mapping has room for a link for each block, and nobody knows it yet.
             unsafe { self.first_link().add(index).write(AtomicU32::new(0)) };
         }
     }
 
-    /// The layout of a block.
+    /// The blocks themselves.
     #[inline(always)]
-    pub(super) fn block_layout(&self) -> Layout {
-        self.block
+    pub(super) fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
     /// The magazine of each slot.
     #[inline(always)]
     pub(super) fn magazines(&self) -> &[Magazine; SLOTS] {
-        // SAFETY: the mapping starts with room for them, is aligned to a page and so to 512, and lives as long as
+        // SAFETY: the front starts with room for them, is aligned to a page and so to 512, and lives as long as
         // `self`. Zeroed memory is a valid magazine, and all later access is through its atomics.
-        unsafe { self.start.cast().as_ref() }
+        unsafe { self.blocks.front().cast().as_ref() }
     }
 
     /// The link of each block.
     pub(super) fn links(&self) -> &[AtomicU32] {
         // SAFETY: there is a link for each block, and they live as long as `self`. Zeroed memory is a valid atomic, and
         // all access is through it.
-        unsafe { slice::from_raw_parts(self.first_link().as_ptr(), self.count as usize) }
+        unsafe { slice::from_raw_parts(self.first_link().as_ptr(), self.blocks.count() as usize) }
     }
 
     fn first_link(&self) -> NonNull<AtomicU32> {
         // SAFETY: the links follow the magazines directly in the mapping, at a multiple of 512.
-        unsafe { self.start.add(SLOTS * size_of::<Magazine>()) }.cast()
-    }
-
-    /// Whether the address is that of a byte of a block.
-    #[inline(always)]
-    pub(super) fn contains(&self, block: NonNull<u8>) -> bool {
-        // One comparison: an address below the first block wraps to a large offset.
-        self.offset(block) < self.block_bytes
-    }
-
-    /// Whether `block`, which lies in the blocks, is where a block starts.
-    pub(super) fn is_start(&self, block: NonNull<u8>) -> bool {
-        self.offset(block).is_multiple_of(self.block.size())
-    }
-
-    #[inline(always)]
-    fn offset(&self, block: NonNull<u8>) -> usize {
-        block.as_ptr().addr().wrapping_sub(self.blocks.as_ptr().addr())
+        unsafe { self.blocks.front().add(SLOTS * size_of::<Magazine>()) }.cast()
     }
 
     /// The block of this index, which must be below the count.
     pub(super) fn block(&self, index: u32) -> NonNull<u8> {
-        debug_assert!(index < self.count, "a free list holds indices of blocks alone");
-        // SAFETY: the index is below the count, so the block lies within the mapping.
-        unsafe { self.blocks.add(index as usize * self.block.size()) }
+        self.blocks.block(index)
     }
 
     /// The index of `block`, which must be the start of one.
     pub(super) fn index(&self, block: NonNull<u8>) -> u32 {
-        self.divisor.quotient(self.offset(block))
-    }
-
-    /// The same address with the right to the whole block. A caller's pointer may have been narrowed to what it asked
-    /// for, and the block's next user may ask for more.
-    #[inline(always)]
-    pub(super) fn whole(&self, block: NonNull<u8>) -> NonNull<u8> {
-        let whole = self.blocks.as_ptr().with_addr(block.as_ptr().addr());
-        // SAFETY: it has the address of `block`, which is not null.
-        unsafe { NonNull::new_unchecked(whole) }
-    }
-}
-
-impl Drop for Storage {
-    fn drop(&mut self) {
-        // SAFETY: the mapping came from `pages::map` with this length and is given back once. `&mut self` shows that no
-        // borrow of magazines or links is left; blocks are borrowed from the pool, which is going as well.
-        unsafe { pages::unmap(self.start, self.bytes) };
+        self.blocks.index(block)
     }
 }
 
@@ -155,37 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_are_aligned_disjoint_and_found_by_index() {
-        for (size, align) in [(1, 1), (24, 8), (100, 64), (4096, 4096), (1, 1 << 16)] {
-            let storage = Storage::new(Layout::from_size_align(size, align).unwrap(), 5).unwrap();
-            let step = storage.block_layout().size();
-            assert!(step >= size);
-            for index in 0..5 {
-                let block = storage.block(index);
-                assert!(block.as_ptr().addr().is_multiple_of(align));
-                assert_eq!(block.as_ptr().addr(), storage.block(0).as_ptr().addr() + index as usize * step);
-                assert_eq!(storage.index(block), index);
-                assert!(storage.contains(block) && storage.is_start(block));
-            }
-        }
-    }
-
-    #[test]
-    fn addresses_beside_the_blocks_are_not_contained() {
+    fn magazines_links_and_blocks_do_not_overlap() {
         let storage = Storage::new(Layout::new::<u64>(), 3).unwrap();
-        let (first, last) = (storage.block(0), storage.block(2));
-        // SAFETY: the links lie before the blocks in the same mapping.
-        assert!(!storage.contains(unsafe { first.sub(1) }));
-        // SAFETY: the end of the last block is at most the end of the mapping.
-        assert!(!storage.contains(unsafe { last.add(8) }));
-        // SAFETY: within the last block.
-        assert!(!storage.is_start(unsafe { last.add(1) }));
+        let (magazines, links) = (storage.magazines().as_ptr_range(), storage.links().as_ptr_range());
+        assert!(magazines.end.addr() <= links.start.addr());
+        assert!(links.end.addr() <= storage.block(0).as_ptr().addr());
+        assert_eq!(storage.links().len(), 3);
     }
 
     #[test]
-    fn more_than_the_indices_can_number_is_refused() {
-        assert!(Storage::new(Layout::new::<u64>(), u32::MAX as usize).is_err());
+    fn sizes_beyond_the_address_space_are_refused() {
+        assert!(Storage::new(Layout::new::<u64>(), usize::MAX).is_err());
         assert!(Storage::new(Layout::new::<u64>(), usize::MAX / 4).is_err());
-        assert!(Storage::new(Layout::from_size_align(1 << 33, 8).unwrap(), 1).is_err());
     }
 }

@@ -20,7 +20,8 @@ impl Pool {
         for magazine in self.storage.magazines() {
             assert!(magazine.len() as usize <= self.magazine_length);
             magazine.for_each(|block| {
-                assert!(self.storage.contains(block) && self.storage.is_start(block));
+                let blocks = self.storage.blocks();
+                assert!(blocks.contains(block) && blocks.is_start(block));
                 let index = self.storage.index(block) as usize;
                 places[index] += 1;
                 assert!(places[index] == 1, "block {index} is in a magazine and in another place");

@@ -46,7 +46,7 @@ impl Bin {
         if !block.is_null() {
             mark::check_and_clear(block);
             // SAFETY: blocks on the list are free, and written when they were put there.
-            self.list.set(unsafe { (*block).next });
+            self.list.set(unsafe { Block::next(block) });
         }
         block
     }
@@ -57,7 +57,7 @@ impl Bin {
         while !block.is_null() {
             count += 1;
             // SAFETY: a block of the list is a free one, and nobody else takes from it.
-            block = unsafe { (*block).next };
+            block = unsafe { Block::next(block) };
         }
         count
     }
@@ -79,7 +79,7 @@ impl Bin {
         let mut block = self.list.replace(ptr::null_mut());
         while !block.is_null() {
             // SAFETY: a block of the list is a free one.
-            let next = unsafe { (*block).next };
+            let next = unsafe { Block::next(block) };
             // SAFETY: it is a block of the current span that counts as live, and nobody uses it. Whether the countdown
             // ends is seen below.
             let _ = unsafe { span.put_back(block) };

@@ -24,6 +24,7 @@ use super::remote::Outbox;
 use super::segment::SegmentRef;
 use super::span::{SpanRef, State};
 use super::{heaps, huge, reserve, thread};
+use crate::allocators::poison;
 
 /// Refills of one heap after which what was kept and not needed is given back. A refill brings about 4 KiB of blocks, so
 /// this is about 64 MiB of allocation: enough to fill what is kept and empty it again.
@@ -117,6 +118,7 @@ impl Heap {
     pub(super) fn allocate_zeroed(&self, class: Class, size: usize) -> *mut u8 {
         let block = self.bin(class).pop();
         let (block, zero) = if block.is_null() { self.refill(class) } else { (block, false) };
+        poison::unpoison(block.cast(), size);
         if !block.is_null() && !zero {
             // SAFETY: the block is at least `size` bytes long and ours to write.
             unsafe { block.cast::<u8>().write_bytes(0, size) };

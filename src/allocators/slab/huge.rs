@@ -18,6 +18,7 @@ use super::geometry::SEGMENT;
 use super::spares::{self, Mapping};
 use super::{fault, regions, reserve};
 use crate::allocators::pages::{self, CannotExtend};
+use crate::allocators::poison;
 
 /// In the 64 B in front of each huge block.
 #[repr(C, align(64))]
@@ -71,21 +72,25 @@ pub(super) fn allocate(layout: Layout) -> (*mut u8, bool) {
 fn try_allocate(size: usize, align: usize) -> Option<(*mut u8, bool)> {
     let wanted = mapping_length(size, align)?;
     // Spares are aligned to a segment.
-    let spare = if align <= SEGMENT { spares::take(wanted, give_back) } else { None };
-    let (start, mapped, block, zero) = match spare {
-        // SAFETY: the mapping is at least as long as `wanted`, which includes the lead.
-        Some(spare) => (spare.start, spare.bytes, unsafe { spare.start.as_ptr().add(lead(align)) }, false),
+    let spare = if align <= SEGMENT { spares::take(wanted) } else { None };
+    let (start, block, zero) = match spare {
+        // SAFETY: the mapping is as long as `wanted`, which includes the lead.
+        Some(spare) => (spare.start, unsafe { spare.start.as_ptr().add(lead(align)) }, false),
         None => {
             let (start, block) = map(wanted, align)?;
-            (start, wanted, block, true)
+            (start, block, true)
         }
     };
+    spares::count_live(wanted);
+    // A spare may have held a block at another place.
+    poison::unpoison(start.as_ptr(), wanted);
+    poison::bound(block, size, wanted - lead(align));
     // SAFETY: `lead` is at least a page, so the header lies in the mapping in front of the block, and is aligned
     // because the block is.
     unsafe {
         block.cast::<Header>().sub(1).write(Header {
             base: start.addr().get(),
-            mapped,
+            mapped: wanted,
             size,
             mark: block.addr() ^ MARK,
         });
@@ -97,7 +102,13 @@ fn try_allocate(size: usize, align: usize) -> Option<(*mut u8, bool)> {
 
 /// Maps and registers; returns the begin and where the block goes.
 fn map(mapped: usize, align: usize) -> Option<(NonNull<u8>, *mut u8)> {
-    let start = pages::map_aligned(mapped, align.max(SEGMENT)).ok()?;
+    let new = || pages::map_aligned(mapped, align.max(SEGMENT)).ok();
+    // What is kept must not be what is missing.
+    let start = new().or_else(|| {
+        release_spares();
+        reserve::release_all();
+        new()
+    })?;
     let base = start.as_ptr().expose_provenance();
     if !regions::mark(base, mapped / SEGMENT, false) {
         // SAFETY: it was mapped above and nobody has seen it.
@@ -122,10 +133,20 @@ pub(super) unsafe fn free(block: *mut u8) {
     BYTES.fetch_sub(size, Relaxed);
     // SAFETY: as above. A second free of the block finds no mark.
     unsafe { (*header).mark = 0 };
-    let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(base)) else { return };
+    poison::poison(block, base + mapped - block.addr());
     // SAFETY: the header says what was mapped, and with the block its mapping is nobody's.
-    if let Err(mapping) = unsafe { spares::keep(Mapping { start, bytes: mapped }) } {
-        give_back(mapping);
+    unsafe { retire(base, mapped) };
+}
+
+/// Makes a spare of what a live block no longer uses.
+///
+/// # Safety
+/// A mapping of `map` or a part of one, whole regions counted as live, which nobody uses any more.
+unsafe fn retire(base: usize, bytes: usize) {
+    spares::count_dead(bytes);
+    if let Some(start) = NonNull::new(ptr::with_exposed_provenance_mut(base)) {
+        // SAFETY: as the caller says.
+        unsafe { spares::keep(Mapping { start, bytes }, give_back) };
     }
 }
 
@@ -144,16 +165,14 @@ fn give_back(mapping: Mapping) {
     unsafe { unmap(mapping.start.addr().get(), mapping.bytes) };
 }
 
-/// Gives the spares back if none was of use since the last call.
+/// Gives back the spares that the program has not needed lately.
 pub(super) fn decay() {
-    if !spares::were_taken() {
-        release_spares();
-    }
+    spares::shed(give_back);
 }
 
 /// Gives all spares back to the operating system.
 pub(super) fn release_spares() {
-    spares::take_all().for_each(give_back);
+    spares::release(give_back);
 }
 
 /// # Safety
@@ -184,7 +203,10 @@ pub(super) unsafe fn resize(block: *mut u8, align: usize, size: usize) -> *mut u
     let mut now_mapped = mapped;
     if wanted < mapped && size < old_size {
         // SAFETY: the regions behind the block's new end hold nothing that is kept.
-        unsafe { unmap(base + wanted, mapped - wanted) };
+        unsafe { retire(base + wanted, mapped - wanted) };
+        now_mapped = wanted;
+    } else if wanted > mapped && spares::take_behind(base + mapped, wanted - mapped) {
+        spares::count_live(wanted - mapped);
         now_mapped = wanted;
     } else if wanted > mapped {
         // SAFETY: the mapping is ours.
@@ -200,6 +222,7 @@ pub(super) unsafe fn resize(block: *mut u8, align: usize, size: usize) -> *mut u
             return ptr::null_mut();
         }
         reserve::count_mapped(wanted - mapped);
+        spares::count_live(wanted - mapped);
         now_mapped = wanted;
     }
     if size < old_size {
@@ -210,6 +233,7 @@ pub(super) unsafe fn resize(block: *mut u8, align: usize, size: usize) -> *mut u
         (*header).mapped = now_mapped;
         (*header).size = size;
     }
+    poison::bound(block, size, base + now_mapped - block.addr());
     BYTES.fetch_add(size, Relaxed);
     BYTES.fetch_sub(old_size, Relaxed);
     // Not `block` itself: the caller's pointer may have the right to the old size alone.
@@ -250,6 +274,7 @@ unsafe fn resize_elsewhere(
     // SAFETY: as the caller says; where the mapping was not moved, nothing has changed.
     let moved = moved.or_else(|| unsafe { copy_mapping(start, mapped, block, wanted, align) });
     let Some((new_start, new_block)) = moved else { return ptr::null_mut() };
+    spares::count_live(wanted - mapped);
     // SAFETY: the header came along with the pages or was copied; the lead is the same, so it lies in front of the block.
     unsafe {
         let header = new_block.cast::<Header>().sub(1);
@@ -263,6 +288,7 @@ unsafe fn resize_elsewhere(
         BYTES.fetch_add(size, Relaxed);
         BYTES.fetch_sub(old_size, Relaxed);
     }
+    poison::bound(new_block, size, wanted - lead(align));
     new_block
 }
 

@@ -73,7 +73,7 @@
 //! | empty segments of a heap | 1 | when another becomes empty; at the thread's end |
 //! | empty current spans of a heap | one for each class up to 128 KiB | at the thread's end, by `trim` |
 //! | empty segments of the process | 8, that is 32 MiB | after 16 384 refills of a heap in which nobody took one, by `trim` |
-//! | mappings of freed huge blocks | 4, together 32 MiB | likewise |
+//! | mappings of freed huge blocks | 32 MiB, or what makes a quarter more, with what is live, than was live at once in the last one to two seconds | at the next huge free, or after 16 384 refills of a heap; by `trim`; when the kernel has no memory |
 //! | outbox of a thread | 256 KiB | when a batch is full or in the way, at the thread's end |
 //!
 //! # Waiting

@@ -5,17 +5,15 @@ use std::ptr::{self, NonNull};
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
-use super::class::Class;
-use super::{Slab, allocate, allocate_zeroed, free, move_block, reallocate};
+use super::{Slab, allocate, allocate_zeroed, block_bytes, free, move_block, reallocate};
+use crate::allocators::poison;
 
-/// The bytes of a block of `layout` that may be used: to the end of its class.
+/// A block with all the bytes that its user may use: to the end of its class.
 #[inline]
-fn usable(layout: Layout) -> usize {
-    Class::of(layout).map_or(layout.size(), |class| class.shape().block)
-}
-
 fn slice_of(block: *mut u8, bytes: usize) -> Result<NonNull<[u8]>, AllocError> {
-    Ok(NonNull::slice_from_raw_parts(NonNull::new(block).ok_or(AllocError)?, bytes))
+    let block = NonNull::new(block).ok_or(AllocError)?;
+    poison::unpoison(block.as_ptr(), bytes);
+    Ok(NonNull::slice_from_raw_parts(block, bytes))
 }
 
 fn dangling(layout: Layout) -> NonNull<[u8]> {
@@ -32,7 +30,7 @@ unsafe impl Allocator for Slab {
         if layout.size() == 0 {
             return Ok(dangling(layout));
         }
-        slice_of(allocate(layout), usable(layout))
+        slice_of(allocate(layout), block_bytes(layout))
     }
 
     #[inline]
@@ -41,7 +39,7 @@ unsafe impl Allocator for Slab {
             return Ok(dangling(layout));
         }
         // All of it is zero, also what the caller did not ask for but may use.
-        let whole = usable(layout);
+        let whole = block_bytes(layout);
         // SAFETY: a class's block size is a multiple of every alignment that leads to the class, and fits isize.
         slice_of(allocate_zeroed(unsafe { Layout::from_size_align_unchecked(whole, layout.align()) }), whole)
     }
@@ -104,5 +102,5 @@ unsafe fn change(block: NonNull<u8>, old: Layout, new: Layout) -> Result<NonNull
         // SAFETY: as the caller says; moving works between any layouts.
         unsafe { move_block(block.as_ptr(), old, new) }
     };
-    slice_of(changed, usable(new))
+    slice_of(changed, block_bytes(new))
 }

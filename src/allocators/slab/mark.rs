@@ -17,10 +17,10 @@ pub(super) fn set(block: *mut Block) {
     {
         // SAFETY: the callers pass a block that is mapped and that nobody uses.
         unsafe {
-            if (*block).second == of(block) {
+            if Block::second(block) == of(block) {
                 fault::die(block.addr(), "freed twice");
             }
-            (*block).second = of(block);
+            Block::set_second(block, of(block));
         }
     }
     #[cfg(not(debug_assertions))]
@@ -33,7 +33,7 @@ pub(super) fn restore(block: *mut Block) {
     #[cfg(debug_assertions)]
     {
         // SAFETY: the callers pass a free block that they own.
-        unsafe { (*block).second = of(block) };
+        unsafe { Block::set_second(block, of(block)) };
     }
     #[cfg(not(debug_assertions))]
     let _ = block;
@@ -46,10 +46,10 @@ pub(super) fn check_and_clear(block: *mut Block) {
     {
         // SAFETY: the callers pass a block of a free list.
         unsafe {
-            if (*block).second != of(block) {
+            if Block::second(block) != of(block) {
                 fault::die(block.addr(), "written to after it was freed");
             }
-            (*block).second = std::ptr::null_mut();
+            Block::set_second(block, std::ptr::null_mut());
         }
     }
     #[cfg(not(debug_assertions))]

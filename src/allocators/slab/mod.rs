@@ -17,6 +17,9 @@
 //! # When not to use it
 //! - Programs whose threads mostly sleep while others free their blocks: a block that another thread freed comes back
 //!   into use when its owner next needs one, so an owner that sleeps holds it.
+//! - Programs that free hundreds of megabytes in blocks above 3.5 MiB and then do nothing: what was kept for the next such
+//!   block is given back by a later call, not by a clock. [`Slab::trim`] gives it back at once; jemalloc with its background
+//!   threads does so unasked.
 //! - 32-bit targets with many threads: each takes at least one segment of 4 MiB address space.
 //! - Where an attacker may provoke writes to freed memory: links lie in the free blocks, unprotected in release builds.
 //!
@@ -66,6 +69,8 @@ pub use self::statistics::{ClassStatistics, Statistics};
 #[cfg(debug_assertions)]
 pub use self::walker::Fault;
 use super::contract::Facts;
+use super::goal::{Against, Cells, Goal, Together};
+use super::poison;
 
 /// The facts for the list of allocators.
 pub const FACTS: Facts = Facts {
@@ -76,11 +81,25 @@ pub const FACTS: Facts = Facts {
     description: "Our general-purpose allocator. Each thread allocates from its own spans of equal blocks without atomic \
                   instructions; blocks freed by other threads come back in batches, as messages to the owner; heaps of \
                   threads that ended are handed on to new ones.",
-    configuration: "67 size classes up to 3.5 MiB, segments of 4 MiB, at most 8 empty segments and 32 MiB of huge mappings kept for the process",
+    configuration: "67 size classes up to 3.5 MiB, segments of 4 MiB, at most 8 empty segments kept for the process, and of freed huge blocks what was needed in the last two seconds",
     package: None,
     missing_entry_points: &[],
     links: &[],
+    goals: &[
+        Goal::mean_of("time", OPERATIONS, Against::BestRankedPeer, 0.85),
+        Goal::mean_of("time", OPERATIONS, Against::BestPeerOfEachCell, 1.05),
+        Goal { together: Together::Worst, ..Goal::of_time(OPERATIONS, 1.60) },
+        Goal::mean_of("peak_rss", RESIDENCE, Against::MedianPeer, 0.90),
+        Goal::mean_of("peak_rss", RESIDENCE, Against::BestPeerOfEachCell, 1.15),
+        Goal::mean_of("retained_rss", RESIDENCE, Against::MedianPeer, 0.90),
+        Goal::mean_of("retained_rss", RESIDENCE, Against::BestPeerOfEachCell, 1.15),
+    ],
 };
+
+/// Where it should be fast: single operations, on one thread and on several.
+const OPERATIONS: Cells = Cells::Families(&["basic", "threads"]);
+/// Where it should be small.
+const RESIDENCE: Cells = Cells::Families(&["memory"]);
 
 /// The general-purpose allocator. All values are the same one: a front of the process-wide heap.
 ///
@@ -116,12 +135,16 @@ impl Slab {
     /// `block` is a live block of this allocator.
     pub unsafe fn usable_size(&self, block: NonNull<u8>) -> usize {
         let address = block.addr().get();
-        if !regions::is_segment(address) {
+        let bytes = if regions::is_segment(address) {
+            // SAFETY: the block is live, so its segment is mapped.
+            unsafe { SegmentRef::of(address) }.span_of(address).class().shape().block
+        } else {
             // SAFETY: a live block outside of all segments is a huge one.
-            return unsafe { huge::usable(block.as_ptr()) };
-        }
-        // SAFETY: the block is live, so its segment is mapped.
-        unsafe { SegmentRef::of(address) }.span_of(address).class().shape().block
+            unsafe { huge::usable(block.as_ptr()) }
+        };
+        // What may be used may be written.
+        poison::unpoison(block.as_ptr(), bytes);
+        bytes
     }
 
     /// What the allocator holds, class by class. Walks all headers; waits for another such walk, but stops no thread
@@ -155,6 +178,12 @@ impl Slab {
     }
 }
 
+/// The bytes of a block of `layout`: to the end of its class; of a huge block those that were asked for.
+#[inline]
+fn block_bytes(layout: Layout) -> usize {
+    Class::of(layout).map_or(layout.size(), |class| class.shape().block)
+}
+
 /// Frees `block`.
 ///
 /// # Safety
@@ -171,6 +200,8 @@ unsafe fn free(block: *mut u8, layout: Layout) {
     }
     // The caller's pointer may access the block as it was requested; links are written to any of it.
     let block = ptr::with_exposed_provenance_mut::<Block>(block.addr());
+    // Before anybody else can have it.
+    poison::poison(block.cast(), block_bytes(layout));
     // SAFETY: the block is live, so its segment is mapped.
     let segment = unsafe { SegmentRef::of(block.addr()) };
     let heap = thread::current();
@@ -194,7 +225,10 @@ unsafe fn reallocate(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
         // In place only within the class: so a block's class always follows from its layout, and the bound on waste
         // holds for blocks that shrank.
         // Not `old` itself: the caller's pointer may have the right to the old size alone, and the new one may be more.
-        (Some(from), Some(to)) if from == to => ptr::with_exposed_provenance_mut(old.addr()),
+        (Some(from), Some(to)) if from == to => {
+            poison::bound(old, new.size(), to.shape().block);
+            ptr::with_exposed_provenance_mut(old.addr())
+        }
         // SAFETY: both are huge; the block is live and of this alignment.
         (None, None) => unsafe { huge::resize(old, layout.align(), new.size()) },
         // SAFETY: as the caller says.
@@ -220,7 +254,11 @@ unsafe fn move_block(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
 #[inline]
 fn allocate(layout: Layout) -> *mut u8 {
     match Class::of(layout) {
-        Some(class) => thread::current().allocate(class),
+        Some(class) => {
+            let block = thread::current().allocate(class);
+            poison::unpoison(block, layout.size());
+            block
+        }
         None => huge::allocate(layout).0,
     }
 }

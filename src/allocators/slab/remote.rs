@@ -47,7 +47,7 @@ impl Message {
     /// A live block that the caller gives away.
     pub(super) unsafe fn single(block: *mut Block) -> Self {
         // SAFETY: the block is the caller's, and at least as large as a `Block`.
-        unsafe { (*block).next = block };
+        unsafe { Block::set_next(block, block) };
         Self { last: block, count: 1 }
     }
 
@@ -81,7 +81,7 @@ impl Inbox {
         loop {
             let second = head.map_addr(|address| address | (message.count as usize - 1));
             // SAFETY: the message's blocks are nobody else's until the exchange succeeds.
-            unsafe { (*message.last).second = second };
+            unsafe { Block::set_second(message.last, second) };
             // Release, as part of SeqCst: what was written to the blocks, by their users and here, comes before the
             // owner's use. SeqCst besides, because the sender then asks whether the heap is idle; see `handover`.
             match self.0.compare_exchange_weak(head, message.last, Ordering::SeqCst, Ordering::Relaxed) {
@@ -123,7 +123,7 @@ impl Iterator for Messages {
             return None;
         }
         // SAFETY: a message in the list is made of blocks that nobody but its taker uses; `push` wrote both words.
-        let (first, second) = unsafe { ((*last).next, (*last).second) };
+        let (first, second) = unsafe { (Block::next(last), Block::second(last)) };
         mark::restore(last);
         self.0 = second.map_addr(|address| address & !LENGTH);
         Some(Chain { first, last, count: (second.addr() & LENGTH) as u32 + 1 })
@@ -156,7 +156,7 @@ impl Batch {
         }
         let last = self.last.get();
         // SAFETY: the batch's blocks were given to it in `add`.
-        unsafe { (*last).next = self.first.get() };
+        unsafe { Block::set_next(last, self.first.get()) };
         Some(Message { last, count })
     }
 }
@@ -196,7 +196,7 @@ impl Outbox {
         }
         // SAFETY: the block is the caller's to give; `first` is null or stale only if the block is the last, whose link
         // is set when the batch is closed.
-        unsafe { (*block).next = batch.first.get() };
+        unsafe { Block::set_next(block, batch.first.get()) };
         batch.first.set(block);
         batch.count.set(count + 1);
         if count + 1 >= most
@@ -230,7 +230,7 @@ mod tests {
             let (mut at, mut blocks) = (chain.first, vec![chain.first.addr()]);
             while at != chain.last {
                 // SAFETY: the chain was built by the outbox from blocks that are never freed.
-                at = unsafe { (*at).next };
+                at = unsafe { Block::next(at) };
                 blocks.push(at.addr());
             }
             assert_eq!(blocks.len(), chain.count as usize);

@@ -4,6 +4,7 @@
 use crate::allocators::sync::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::ptr::{self, NonNull};
 
+use super::huge;
 use super::segment::{Segment, SegmentRef};
 
 /// Empty segments kept for the next heap that needs one: 32 MiB at most, so that threads which come and go, or a heap
@@ -62,7 +63,11 @@ pub(super) fn take() -> Option<SegmentRef> {
         // Relaxed: a hint.
         TAKEN.store(true, Ordering::Relaxed);
     }
-    kept.or_else(SegmentRef::map)
+    kept.or_else(SegmentRef::map).or_else(|| {
+        // What is kept for huge blocks must not be what is missing.
+        huge::release_spares();
+        SegmentRef::map()
+    })
 }
 
 /// Gives the reserve back to the operating system if nobody took from it since the last call. Heaps call it from time to

@@ -19,7 +19,7 @@ use super::geometry::{SEGMENT, SLICE, SLICES, USABLE, find_run, mask, segment_of
 use super::heap::Heap;
 use super::span::{Span, SpanRef};
 use super::{regions, reserve};
-use crate::allocators::pages;
+use crate::allocators::{pages, poison};
 
 /// The header. All zero is a valid one, so a new mapping needs nothing but `adopt`.
 #[repr(C, align(64))]
@@ -84,6 +84,8 @@ impl SegmentRef {
             unsafe { pages::unmap(start, SEGMENT) };
             return None;
         }
+        // Blocks are opened when they are handed out; the header's slice stays open.
+        poison::poison(start.as_ptr().wrapping_add(SLICE), SEGMENT - SLICE);
         reserve::count_mapped(SEGMENT);
         Some(Self(start.cast()))
     }

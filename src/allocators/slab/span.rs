@@ -126,7 +126,7 @@ impl SpanRef {
             let block = unsafe { start.add(index as usize * shape.block) }.cast::<Block>();
             mark::restore(block);
             // SAFETY: it is large and aligned enough for a `Block`, and was not handed out.
-            unsafe { (*block).next = list };
+            unsafe { Block::set_next(block, list) };
             list = block;
         }
         self.carved.store(carved + count, Relaxed);
@@ -206,7 +206,7 @@ impl Span {
     #[inline]
     unsafe fn link(&self, block: *mut Block) {
         // SAFETY: nobody uses it, and blocks are at least as large and aligned as `Block`.
-        unsafe { (*block).next = self.free.get() };
+        unsafe { Block::set_next(block, self.free.get()) };
         self.free.set(block);
     }
 
@@ -218,7 +218,7 @@ impl Span {
     #[must_use]
     pub(super) unsafe fn push_chain(&self, first: *mut Block, last: *mut Block, count: u32) -> Option<u32> {
         // SAFETY: the chain's blocks are nobody's any more; `last` may be written.
-        unsafe { (*last).next = self.free.get() };
+        unsafe { Block::set_next(last, self.free.get()) };
         self.free.set(first);
         let before = self.countdown();
         let left = before.saturating_sub(count);

@@ -104,7 +104,7 @@ fn check_span(span: SpanRef) -> Result<(), Fault> {
         listed += 1;
         require(listed <= span.carved(), "a free list has a cycle", at)?;
         // SAFETY: it was just checked to be a block of the span, which is ours.
-        block = unsafe { (*block).next };
+        block = unsafe { Block::next(block) };
     }
     require(listed + span.live() == span.carved(), "free and live blocks are not all blocks", at)?;
     match span.state() {
@@ -133,7 +133,7 @@ fn check_bins(heap: &Heap, mut available: usize, mut current: usize) -> Result<u
             of_bin += 1;
             require(of_bin <= span.live(), "a bin's list has a cycle", block.addr())?;
             // SAFETY: it was just checked to be a block of the span, which is ours.
-            block = unsafe { (*block).next };
+            block = unsafe { Block::next(block) };
         }
         listed += of_bin as usize;
         let (mut previous, mut next) = (None, bin.available.get());

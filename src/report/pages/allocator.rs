@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::cells::served_by;
 use super::ranks::class_title;
 use super::table::{Column, Line, Table};
-use super::{Frame, Link, Page, allocator_link, count, paragraphs, workload_link};
-use super::{latency, memory};
+use super::{Frame, Link, Page, allocator_link, case_href, count, paragraphs, workload_link};
+use super::{goals, latency, memory};
 use crate::report::numbers::Figure;
 use crate::report::site::{CONTROL, Case, GENERAL, Shape, Site, Slot, Subject, has};
 use crate::report::{File, ReportError, compare, numbers, plot, templates};
@@ -39,6 +39,7 @@ struct AllocatorPage {
     facts: Vec<(&'static str, String)>,
     missing_entry_points: Vec<String>,
     links: Vec<ExternalLink>,
+    goals: Option<goals::Goals>,
     duels: Vec<Duel>,
     workloads: Vec<WorkloadTable>,
     memory: Option<Table>,
@@ -135,6 +136,7 @@ fn page(site: &Site<'_>, index: usize) -> Result<File, ReportError> {
         facts: facts(subject),
         missing_entry_points: about.missing_entry_points.clone(),
         links: about.links.iter().map(|link| external(link)).collect(),
+        goals: goals::goals(site, index),
         duels: duels(site, index),
         workloads: tables(site, index),
         memory: memory_table(site, index),
@@ -258,10 +260,6 @@ fn aligned(mut rows: Vec<DuelRow>) -> Vec<DuelRow> {
         row.ratio = figure;
     }
     rows
-}
-
-fn case_href(shape: &Shape<'_>, number: usize) -> String {
-    format!("../workload/{}.html#case-{}", shape.slug, number + 1)
 }
 
 fn tables(site: &Site<'_>, index: usize) -> Vec<WorkloadTable> {

@@ -4,6 +4,7 @@
 mod allocator;
 mod cells;
 mod data;
+pub(crate) mod goals;
 mod method;
 mod overview;
 mod ranks;
@@ -13,7 +14,7 @@ mod workload;
 use serde::Serialize;
 
 use super::plot;
-use super::site::Site;
+use super::site::{Shape, Site};
 use super::{File, ReportError};
 
 pub(crate) use table::Table;
@@ -102,6 +103,11 @@ fn workload_link(site: &Site<'_>, root: &str, index: usize) -> Link {
     }
 }
 
+/// The place of a case on its workload's page, from a page of the same depth.
+fn case_href(shape: &Shape<'_>, number: usize) -> String {
+    format!("../workload/{}.html#case-{}", shape.slug, number + 1)
+}
+
 /// `1 case`, `2 cases`.
 fn count(number: usize, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -112,6 +118,11 @@ fn count(number: usize, noun: &str) -> String {
 fn ours(site: &Site<'_>) -> String {
     let ids: Vec<&str> =
         site.allocators.iter().filter(|it| it.about.ours).map(|it| it.about.id.as_str()).collect();
+    in_words(&ids)
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn in_words(ids: &[&str]) -> String {
     match ids.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),

@@ -44,6 +44,7 @@ pub(super) fn class_title(id: &str) -> String {
     match id {
         "general" => "General allocators".to_owned(),
         "fixed-size" => "Fixed-size allocators".to_owned(),
+        "region" => "One-thread region allocators".to_owned(),
         "bulk" => "Bulk-release allocators".to_owned(),
         "control" => "Controls, never ranked".to_owned(),
         "unstated" => "Imported allocators".to_owned(),

@@ -1,4 +1,5 @@
-//! Blocks with a pattern in them, so that an overlap or a lost byte shows.
+//! Blocks with a pattern in them, so that an overlap or a lost byte shows. Shared by the conformance tests, the soak and the
+//! fuzzer, which include this file.
 
 use std::alloc::Layout;
 use std::ptr::NonNull;
@@ -14,8 +15,30 @@ pub(crate) struct Block {
     seed: u8,
 }
 
-fn pattern(seed: u8, index: usize) -> u8 {
-    seed ^ (index as u8).wrapping_mul(31)
+// SAFETY: its bytes are its own, and it is freed through an allocator that the thread has which frees it.
+unsafe impl Send for Block {}
+
+/// After so many bytes the pattern repeats itself. A prime, so that content that was moved by a power of two shows.
+const PERIOD: usize = 251;
+
+/// The pattern of seed `s` is the `PERIOD` bytes from `s` on. A table, because comparing slices is quick in all builds.
+static PATTERNS: [u8; PERIOD + 255] = {
+    let mut bytes = [0; PERIOD + 255];
+    let mut at = 0;
+    while at < bytes.len() {
+        // The upper bits of a product with the golden ratio, as in multiplicative hashing (Knuth).
+        bytes[at] = ((at as u32).wrapping_mul(0x9E37_79B1) >> 24) as u8;
+        at += 1;
+    }
+    bytes
+};
+
+fn pattern(seed: u8) -> &'static [u8] {
+    &PATTERNS[seed.into()..][..PERIOD]
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(PERIOD).all(|part| part == &[0; PERIOD][..part.len()])
 }
 
 impl Block {
@@ -29,7 +52,7 @@ impl Block {
     pub(crate) fn zeroed(allocator: &dyn Allocator, layout: Layout, seed: u8) -> Result<Self, AllocError> {
         let mut block = Self { start: allocator.allocate_zeroed(layout)?.cast(), layout, seed };
         block.assert_aligned();
-        assert!(block.bytes().iter().all(|&byte| byte == 0), "{layout:?} is cleared");
+        assert!(is_zero(block.bytes()), "{layout:?} is cleared");
         block.fill(0);
         Ok(block)
     }
@@ -44,16 +67,22 @@ impl Block {
     }
 
     fn fill(&mut self, from: usize) {
-        for index in from..self.layout.size() {
-            // SAFETY: within the block.
-            unsafe { self.start.add(index).write(pattern(self.seed, index)) };
+        let (pattern, size) = (pattern(self.seed), self.layout.size());
+        let mut at = from;
+        while at < size {
+            let part = &pattern[at % PERIOD..];
+            let count = part.len().min(size - at);
+            // SAFETY: within the block, which nobody else refers to; the part is at least as long as `count`.
+            unsafe { self.start.add(at).copy_from_nonoverlapping(NonNull::from(part).cast(), count) };
+            at += count;
         }
     }
 
     pub(crate) fn assert_intact(&mut self) {
         let (seed, layout) = (self.seed, self.layout);
-        let wrong = self.bytes().iter().enumerate().position(|(index, &byte)| byte != pattern(seed, index));
-        assert_eq!(wrong, None, "the content of {layout:?} is as it was written");
+        let intact = |part: &[u8]| part == &pattern(seed)[..part.len()];
+        let wrong = self.bytes().chunks(PERIOD).position(|part| !intact(part));
+        assert_eq!(wrong, None, "the content of {layout:?} is as it was written, in parts of {PERIOD} bytes");
     }
 
     pub(crate) fn grow(&mut self, allocator: &dyn Allocator, new: Layout) -> Result<(), AllocError> {
@@ -73,7 +102,7 @@ impl Block {
         let old = std::mem::replace(&mut self.layout, new).size();
         self.start = grown.cast();
         self.assert_aligned();
-        assert!(self.bytes()[old..].iter().all(|&byte| byte == 0), "what is new is cleared");
+        assert!(is_zero(&self.bytes()[old..]), "what is new is cleared");
         self.fill(old);
         self.assert_intact();
         Ok(())
