@@ -48,7 +48,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    #[cfg(loom)]
+    #[cfg(any(test, loom))]
     pub(super) fn new() -> Self {
         Self { next: AtomicUsize::new(0), end: AtomicUsize::new(0) }
     }
@@ -235,7 +235,7 @@ impl Offset {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use proptest::prelude::*;
 
