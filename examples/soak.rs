@@ -47,11 +47,14 @@ struct Subject {
     rest: fn(),
 }
 
+/// What is done with an allocator.
+type Body<'a> = dyn FnMut(&dyn Allocator) + 'a;
+
 enum Kind {
     /// One for all threads, made once.
     Shared(fn() -> &'static (dyn Allocator + Sync)),
     /// One for each thread, which it hands over as often as it has been reset.
-    Own(fn(&mut dyn FnMut(&dyn Allocator))),
+    Own(fn(&mut Body)),
 }
 
 const SMALL: Layout = Layout::new::<[u64; 9]>();
@@ -77,7 +80,7 @@ fn leak<T>(value: T) -> &'static T {
     Box::leak(Box::new(value))
 }
 
-fn with_arena(body: &mut dyn FnMut(&dyn Allocator)) {
+fn with_arena(body: &mut Body) {
     let mut arena = Arena::new();
     for _ in 0..8 {
         body(&&arena);
@@ -169,7 +172,7 @@ struct Soak {
 impl Soak {
     /// Live blocks are bounded by number and bytes, so that memory has a level to be flat at.
     fn limits(&self) -> Limits {
-        Limits { block: self.subject.block, blocks: 1_500, bytes: 24 << 20 }
+        Limits { block: self.subject.block, blocks: 1_500, bytes: 12 << 20 }
     }
 
     fn lane(&self, lane: usize, allocator: Option<&'static (dyn Allocator + Sync)>) -> thread::Result<()> {
@@ -222,7 +225,7 @@ impl Soak {
     }
 
     /// The life of a thread on an allocator of its own, which is reset between programs.
-    fn own(&self, with: fn(&mut dyn FnMut(&dyn Allocator)), mut words: Words) {
+    fn own(&self, with: fn(&mut Body), mut words: Words) {
         with(&mut |allocator| {
             let mut machine = Machine::new(self.limits());
             for operation in words.by_ref().take(LIFE / 8).map(Operation::from_word) {
@@ -233,7 +236,7 @@ impl Soak {
         });
     }
 
-    /// Notes what the process holds, ten times a second until the end, so that the peaks are among it; prints it now and then.
+    /// Notes what the process holds ten times a second, enough for a median of a short run; prints it now and then.
     fn watch(&self, seconds: u64) -> Vec<u64> {
         let mut kept = vec![];
         for tenth in 1..=seconds * 10 {
@@ -263,20 +266,29 @@ fn resident_kib() -> u64 {
     pages.unwrap_or(0) * pages::page_size() as u64 / 1024
 }
 
-/// Whether the most that was held in the last third is no more than a tenth above the most in the second. The first third
-/// warms up.
+/// See [`flat`].
+const SLACK_KIB: u64 = 4096;
+
+/// Whether the median of what was held in the last third is no more than a tenth and [`SLACK_KIB`] above that in the second.
+/// The first third warms up.
 ///
-/// A tenth, because the level is one of at most 24 MiB in each lane, of which a few blocks are of megabytes, so that the
-/// largest of a third's samples moves by some percent of itself from third to third. What leaks a block of 64 B in 10 000
-/// operations passes this in a minute and fails it in an hour; the heap's own checks are for what is smaller.
+/// The median and not the most, because the most is where the large blocks of several lanes happen to be live together: in
+/// two thirds of the same minute it was seen to differ by 14 %. A leak lifts every sample. A tenth, because a lane's level
+/// follows from what its threads draw, up to 12 MiB. What leaks a block of 64 B in 10 000 operations passes this in a minute
+/// and fails it in some hours; the allocators' own checks are for what is smaller. The slack is a segment of slab; without it
+/// a process of 20 MiB would be judged by what its threads' stacks and the sanitizer come to.
 fn flat(kept_kib: &[u64]) -> Result<(), String> {
     let third = kept_kib.len() / 3;
-    let most = |part: &[u64]| part.iter().copied().max().unwrap_or(0);
-    let (second, last) = (most(&kept_kib[third..2 * third]), most(&kept_kib[2 * third..]));
-    if last > second + second / 10 {
+    let median = |part: &[u64]| {
+        let mut sorted = part.to_vec();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+    };
+    let (second, last) = (median(&kept_kib[third..2 * third]), median(&kept_kib[2 * third..]));
+    if last > second + second / 10 + SLACK_KIB {
         return Err(format!("memory is not flat: {second} KiB in the second third, {last} KiB in the last"));
     }
-    println!("flat: {second} KiB at most in the second third, {last} KiB in the last");
+    println!("flat: {second} KiB in the second third, {last} KiB in the last");
     Ok(())
 }
 

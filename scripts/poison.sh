@@ -13,6 +13,6 @@ need_poison() {
     export RUSTFLAGS="-Zsanitizer=address --cfg allocmark_poison ${RUSTFLAGS:-}"
     export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/poisoned
     # glibc's own bookkeeping of threads that were just joined counts as leaked. Tests ask the system's malloc for what no
-    # machine has, and expect null. The quarantine, 256 MiB otherwise, would fill for minutes and look like a leak.
-    export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=8}
+    # machine has, and expect null.
+    export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:allocator_may_return_null=1}
 }

@@ -121,3 +121,46 @@ fn a_write_after_the_free_is_noticed_when_the_block_is_allocated_again() {
     });
     assert!(words.contains("written to after"), "{words}");
 }
+
+// The sanitizer finds the write itself: `tests/poison.rs`.
+#[cfg(not(allocmark_poison))]
+#[test]
+fn a_write_beyond_the_size_is_noticed_when_the_block_is_freed_or_reallocated() {
+    let name = "a_write_beyond_the_size_is_noticed_when_the_block_is_freed_or_reallocated";
+    let words = dying_words(name, || {
+        // SAFETY: none: the write is the misuse.
+        unsafe {
+            let block = SLAB.realloc(SLAB.alloc(layout(41)), layout(41), 45);
+            block.add(45).write(0);
+            SLAB.realloc(block, layout(45), 200);
+        }
+    });
+    assert!(words.contains("beyond the size"), "{words}");
+}
+
+#[cfg(not(allocmark_poison))]
+#[test]
+fn a_write_beyond_the_size_of_a_huge_block_is_noticed() {
+    let words = dying_words("a_write_beyond_the_size_of_a_huge_block_is_noticed", || {
+        // SAFETY: none: the write is the misuse.
+        unsafe {
+            let block = SLAB.alloc_zeroed(layout((5 << 20) + 1));
+            block.add((5 << 20) + 1).write(1);
+            SLAB.dealloc(block, layout((5 << 20) + 1));
+        }
+    });
+    assert!(words.contains("beyond the size"), "{words}");
+}
+
+#[test]
+fn a_second_free_of_a_block_of_a_few_bytes_is_noticed_as_such() {
+    let words = dying_words("a_second_free_of_a_block_of_a_few_bytes_is_noticed_as_such", || {
+        // SAFETY: none: the second free is the misuse.
+        unsafe {
+            let (block, _other) = (SLAB.alloc(layout(5)), SLAB.alloc(layout(5)));
+            SLAB.dealloc(block, layout(5));
+            SLAB.dealloc(block, layout(5));
+        }
+    });
+    assert!(words.contains("freed twice"), "{words}");
+}

@@ -5,6 +5,8 @@
 #[path = "../../src/allocators/arithmetic.rs"]
 mod arithmetic;
 mod bump_shared;
+#[path = "../../src/allocators/canary.rs"]
+mod canary;
 #[path = "../../src/allocators/contract.rs"]
 pub mod contract;
 mod free_list;

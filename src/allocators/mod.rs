@@ -7,6 +7,7 @@ pub mod bump;
 pub mod bump_scope;
 pub mod bump_shared;
 pub mod bump_slice;
+mod canary;
 pub mod contract;
 pub mod global;
 pub mod goal;

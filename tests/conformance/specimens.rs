@@ -17,6 +17,7 @@ use allocmark::allocators::null::Null;
 use allocmark::allocators::pool::Pool;
 use allocmark::allocators::pool_local::PoolLocal;
 use allocmark::allocators::pool_mutex::PoolMutex;
+#[cfg(not(miri))]
 use allocmark::allocators::slab::Slab;
 #[cfg(feature = "talc")]
 use allocmark::allocators::talc::TalcRegion;
@@ -108,6 +109,8 @@ pub(crate) const ALL: &[Specimen] = &[
         block: None,
         with: |body| body(&&PoolMutex::new(SMALL, 20).unwrap().with_backing(System)),
     },
+    // Its segments are parts of mappings, of which Miri cannot give the rest back.
+    #[cfg(not(miri))]
     Specimen { name: "slab", block: None, with: |body| body(&Slab::new()) },
     Specimen { name: "arena", block: None, with: |body| body(&&Arena::new()) },
     Specimen { name: "arena-thread", block: None, with: |body| body(&&ArenaThread::new().unwrap()) },

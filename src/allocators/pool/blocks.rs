@@ -7,19 +7,15 @@ use allocator_api2::alloc::AllocError;
 
 use super::misuse;
 use crate::allocators::arithmetic::{ExactDivisor, round_up};
-use crate::allocators::{pages, poison};
+use crate::allocators::{canary, pages, poison};
 
 /// Blocks smaller than this would be half administration: a free one costs a pool 4 to 8 bytes.
 const SMALLEST_BLOCK: usize = 8;
 /// Numbers above this are left to the pools, for marks in place of an index.
 const MOST_BLOCKS: usize = u32::MAX as usize - 16;
 
-/// Bytes after what a block's owner asked for that debug builds look after. 16: a write of the widest primitive just past
-/// the end is caught whole, and an index that is one too large is for any element up to that size. Where the sanitizer is told
-/// of these bytes, it looks after them.
-const GUARD: usize = if cfg!(all(debug_assertions, not(allocmark_poison))) { 16 } else { 0 };
-/// What a guard is filled with: no value that programs write often, nor part of a valid address on x86_64 or aarch64.
-const GUARD_BYTE: u8 = 0xa5;
+/// Room behind each block for its canary, in builds that have them.
+const GUARD: usize = if canary::is_kept() { canary::MOST } else { 0 };
 
 /// A fixed number of blocks of one layout, and room in front of them. Which blocks are in use is the pool's matter.
 #[derive(Debug)]
@@ -221,11 +217,9 @@ impl Blocks {
     /// Looks after the bytes behind the first `size` of `block`, which is handed out now. Debug builds only.
     #[inline(always)]
     pub(in crate::allocators) fn guard(&self, block: NonNull<u8>, size: usize) {
-        if GUARD > 0 {
-            // SAFETY: `size` is at most the block's, and a guard lies between it and the next block. The block is being
-            // handed out with `size` bytes, so nobody else uses those behind.
-            unsafe { ptr::write_bytes(block.as_ptr().add(size), GUARD_BYTE, GUARD) };
-        }
+        // SAFETY: `size` is at most the block's, and its stride ends before the next block. The block is being handed out
+        // with `size` bytes, so nobody else uses those behind.
+        unsafe { canary::set(block.as_ptr(), size, self.stride) };
     }
 
     /// Ends the process if the bytes behind the first `size` of `block` are not as [`guard`](Self::guard) left them.
@@ -233,9 +227,8 @@ impl Blocks {
     pub(in crate::allocators) fn check_guard(&self, block: NonNull<u8>, size: usize) {
         // Longer than a block: the layout is not the one that the block was made with.
         let fits = size <= self.layout.size();
-        // SAFETY: within the block and its guard, as in `guard`, which has written them.
-        let intact = || (0..GUARD).all(|at| unsafe { block.add(size + at).read() } == GUARD_BYTE);
-        if GUARD > 0 && !(fits && intact()) {
+        // SAFETY: what `guard` has set.
+        if GUARD > 0 && !(fits && unsafe { canary::is_intact(block.as_ptr(), size, self.stride) }) {
             self.stop("freed a block that was written past its end, or with another layout than its own");
         }
     }

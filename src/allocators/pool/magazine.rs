@@ -206,7 +206,7 @@ mod tests {
     }
     #[test]
     fn the_block_that_was_filled_in_last_is_given_and_the_others_stay() {
-        let magazine = new();
+        let magazine = Magazine::new();
         magazine.join();
         assert_eq!(magazine.fill().finish(), None);
         let mut filling = magazine.fill();

@@ -10,6 +10,13 @@ fn of(block: *mut Block) -> *mut Block {
     std::ptr::without_provenance_mut(block.addr() ^ 0x5AB5_F4EE_DB10_C4ED_u64 as usize)
 }
 
+/// Whether `block`, a block of a span, is marked as free.
+#[cfg(debug_assertions)]
+pub(super) fn is_set(block: *mut Block) -> bool {
+    // SAFETY: the callers pass a block that is mapped.
+    unsafe { Block::second(block) == of(block) }
+}
+
 /// Marks `block`, which nobody uses, as free; ends the process if it is free already.
 #[inline]
 pub(super) fn set(block: *mut Block) {

@@ -46,6 +46,7 @@ mod huge;
 pub mod implementation;
 mod interface;
 mod mark;
+mod overrun;
 mod regions;
 mod remote;
 mod reserve;
@@ -107,8 +108,10 @@ const RESIDENCE: Cells = Cells::Families(&["memory"]);
 /// operation, and a rule for values that are dropped while blocks are live. One heap for the process is what `malloc`
 /// is, needs neither, and makes `Slab` a zero-sized, `const`-constructible, copyable handle.
 ///
-/// In debug builds a block that is freed twice, with another layout, or that is not of this allocator, and a write to a
-/// block after it was freed end the process with a message when they are noticed. Memory exhaustion is null or
+/// In debug builds a block that is freed twice, with another layout, or that is not of this allocator, a write to a block
+/// after it was freed, and one beyond its size end the process with a message when they are noticed. The last is looked for
+/// in blocks that came from [`GlobalAlloc`], since [`Allocator`](allocator_api2::alloc::Allocator) lends the whole of a block;
+/// so a block goes back through the trait that it came from. Memory exhaustion is null or
 /// `AllocError`, never a panic.
 ///
 /// After `fork` the child may allocate and free: no lock is ever waited for. What other threads held at that moment
@@ -144,6 +147,7 @@ impl Slab {
         };
         // What may be used may be written.
         poison::unpoison(block.as_ptr(), bytes);
+        overrun::stop_looking();
         bytes
     }
 
@@ -285,23 +289,30 @@ fn allocate_huge_zeroed(layout: Layout) -> *mut u8 {
 unsafe impl GlobalAlloc for Slab {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        allocate(layout)
+        overrun::set(allocate(layout), layout)
     }
 
     #[inline]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller says that it is a live block of this allocator and layout.
-        unsafe { free(block, layout) }
+        unsafe {
+            overrun::check(block, layout);
+            free(block, layout);
+        }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        allocate_zeroed(layout)
+        overrun::set(allocate_zeroed(layout), layout)
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller says that `new_size` is valid for this alignment, and that the block is live and of `layout`.
-        unsafe { reallocate(block, layout, Layout::from_size_align_unchecked(new_size, layout.align())) }
+        unsafe {
+            overrun::check(block, layout);
+            let new = Layout::from_size_align_unchecked(new_size, layout.align());
+            overrun::set(reallocate(block, layout, new), new)
+        }
     }
 }
