@@ -16,6 +16,7 @@
 //! - Loom's compare-exchange never fails without a reason, as a weak one may: what follows then is one more round.
 
 #![cfg(all(loom, test))]
+#![allow(clippy::duplicate_mod, reason = "the free list is looked at alone, and as a part of the pool")]
 
 mod allocators;
 

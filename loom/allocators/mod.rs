@@ -1,6 +1,6 @@
 //! What is looked at, at the paths that it has in the package.
 
-#![allow(dead_code, reason = "what no model uses, the package does")]
+#![allow(dead_code, unused_imports, reason = "what no model uses, the package does")]
 
 #[path = "../../src/allocators/arithmetic.rs"]
 mod arithmetic;
@@ -13,6 +13,10 @@ mod free_list;
 #[path = "../../src/allocators/goal.rs"]
 pub mod goal;
 mod held;
+#[path = "../../src/allocators/jemalloc.rs"]
+pub mod jemalloc;
+#[path = "../../src/allocators/mimalloc.rs"]
+pub mod mimalloc;
 #[path = "../../src/allocators/pages.rs"]
 pub mod pages;
 #[path = "../../src/allocators/poison.rs"]
@@ -20,8 +24,14 @@ mod poison;
 #[path = "../../src/allocators/pool/mod.rs"]
 pub mod pool;
 mod pool_models;
+#[path = "../../src/allocators/rpmalloc.rs"]
+pub mod rpmalloc;
 mod slab;
 #[path = "../../src/allocators/slots.rs"]
 mod slots;
+#[path = "../../src/allocators/snmalloc.rs"]
+pub mod snmalloc;
 #[path = "../../src/allocators/sync.rs"]
 mod sync;
+#[path = "../../src/allocators/system.rs"]
+pub mod system;
