@@ -10,8 +10,9 @@ fn of(block: *mut Block) -> *mut Block {
     std::ptr::without_provenance_mut(block.addr() ^ 0x5AB5_F4EE_DB10_C4ED_u64 as usize)
 }
 
-/// Whether `block`, a block of a span, is marked as free.
-#[cfg(debug_assertions)]
+/// Whether `block`, a block of a span, is marked as free. Not where free blocks are poisoned: it may be live, and reading the
+/// mark poisons it.
+#[cfg(all(debug_assertions, not(allocmark_poison)))]
 pub(super) fn is_set(block: *mut Block) -> bool {
     // SAFETY: the callers pass a block that is mapped.
     unsafe { Block::second(block) == of(block) }

@@ -1,5 +1,6 @@
 //! Writes beyond a block's size, noticed by debug builds when the block is freed or reallocated: a canary in what its class
-//! has more than was asked for. For blocks of `GlobalAlloc` alone. Nothing in release builds.
+//! has more than was asked for. For blocks of `GlobalAlloc` alone. Nothing in release builds, nor where AddressSanitizer
+//! watches these bytes.
 
 use std::alloc::Layout;
 
@@ -33,7 +34,7 @@ pub(super) fn set(block: *mut u8, layout: Layout) -> *mut u8 {
 /// `block` is a live block of this layout that was [`set`].
 #[inline(always)]
 pub(super) unsafe fn check(block: *mut u8, layout: Layout) {
-    #[cfg(debug_assertions)]
+    #[cfg(all(debug_assertions, not(allocmark_poison)))]
     {
         // First what would make the rest meaningless: a block that is not ours, of another class, or free.
         match Class::of(layout) {
@@ -56,7 +57,7 @@ pub(super) unsafe fn check(block: *mut u8, layout: Layout) {
             super::fault::die(block.addr(), "written to beyond the size that was asked for");
         }
     }
-    #[cfg(not(debug_assertions))]
+    #[cfg(not(all(debug_assertions, not(allocmark_poison))))]
     let _ = (block, layout);
 }
 
