@@ -17,8 +17,12 @@ use std::time::{Duration, Instant};
 
 use allocator_api2::alloc::{Allocator, Global};
 use allocmark::allocators::arena::Arena;
+use allocmark::allocators::arena_thread::ArenaThread;
+use allocmark::allocators::bump_shared::BumpShared;
 use allocmark::allocators::pages;
 use allocmark::allocators::pool::Pool;
+use allocmark::allocators::pool_local::PoolLocal;
+use allocmark::allocators::pool_mutex::PoolMutex;
 use allocmark::allocators::slab::Slab;
 
 #[allow(dead_code, reason = "what the soak does not use, others do")]
@@ -69,7 +73,16 @@ const SUBJECTS: &[Subject] = &[
         kind: Kind::Shared(|| leak(leak(pool(500).with_backing(allocator_api2::alloc::System)))),
         rest: || {},
     },
+    Subject {
+        name: "pool-mutex",
+        block: Some(SMALL),
+        kind: Kind::Shared(|| leak(leak(PoolMutex::new(SMALL, 8_000).expect("memory for a pool")))),
+        rest: || {},
+    },
+    Subject { name: "pool-local", block: Some(SMALL), kind: Kind::Own(with_pool_local), rest: || {} },
     Subject { name: "arena", block: None, kind: Kind::Own(with_arena), rest: || {} },
+    Subject { name: "arena-thread", block: None, kind: Kind::Own(with_arena_thread), rest: || {} },
+    Subject { name: "bump-shared", block: None, kind: Kind::Own(with_bump_shared), rest: || {} },
 ];
 
 fn pool(capacity: usize) -> Pool {
@@ -85,6 +98,30 @@ fn with_arena(body: &mut Body) {
     for _ in 0..8 {
         body(&&arena);
         arena.reset();
+    }
+}
+
+fn with_pool_local(body: &mut Body) {
+    let pool = PoolLocal::new(SMALL, 8_000).expect("memory for a pool");
+    for _ in 0..8 {
+        body(&&pool);
+    }
+}
+
+fn with_arena_thread(body: &mut Body) {
+    let mut arenas = ArenaThread::new().expect("memory for the shares");
+    for _ in 0..8 {
+        body(&&arenas);
+        arenas.reset();
+    }
+}
+
+fn with_bump_shared(body: &mut Body) {
+    // More than a life allocates.
+    let mut region = BumpShared::new(256 << 20).expect("addresses for a region");
+    for _ in 0..8 {
+        body(&&region);
+        region.reset();
     }
 }
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/poison.sh
 . scripts/poison.sh
 seconds=${1:-600}
-allocators=${2:-slab slab-global pool pool-backed arena}
+allocators=${2:-slab slab-global pool pool-backed pool-mutex pool-local arena arena-thread bump-shared}
 seed=${3:-1}
 
 # Debug assertions: the heap walker, and the marks in free blocks.

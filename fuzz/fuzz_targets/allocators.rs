@@ -17,14 +17,32 @@ use std::thread;
 
 use allocator_api2::alloc::{Allocator, System};
 use allocmark::allocators::arena::Arena;
+use allocmark::allocators::arena_thread::ArenaThread;
+use allocmark::allocators::bump_shared::BumpShared;
+use allocmark::allocators::bump_slice::MappedSlice;
+use allocmark::allocators::contract::{Bulk, Subject};
 use allocmark::allocators::pool::Pool;
+use allocmark::allocators::pool_local::PoolLocal;
+use allocmark::allocators::pool_mutex::PoolMutex;
 use allocmark::allocators::slab::Slab;
 use libfuzzer_sys::fuzz_target;
 
 use machine::{Limits, Machine, Operation};
 
 /// What runs a program: one line for each allocator.
-const SUBJECTS: &[fn(&[Operation])] = &[slab, pool, pool_of_odd_blocks, backed_pool, arena, arena_in_slab];
+const SUBJECTS: &[fn(&[Operation])] = &[
+    slab,
+    pool,
+    pool_of_odd_blocks,
+    backed_pool,
+    pool_local,
+    pool_mutex,
+    arena,
+    arena_in_slab,
+    arena_thread,
+    bump_slice,
+    bump_shared,
+];
 
 /// Of blocks and bytes as much as keeps a run short.
 const LIMITS: Limits = Limits { block: None, blocks: 300, bytes: 32 << 20 };
@@ -94,22 +112,69 @@ fn backed_pool(program: &[Operation]) {
     assert_eq!(pool.pool().in_use(), 0);
 }
 
+fn pool_local(program: &[Operation]) {
+    let block = Layout::new::<[u64; 9]>();
+    let mut pool = PoolLocal::new(block, 200).expect("memory for a pool");
+    let mut machine = Machine::new(Limits { block: Some(block), ..LIMITS });
+    for &operation in program {
+        machine.step(&&pool, operation);
+        pool.check_invariants();
+        assert_eq!(pool.in_use(), machine.blocks());
+    }
+    machine.free_all(&&pool);
+    assert_eq!(pool.in_use(), 0);
+}
+
+fn pool_mutex(program: &[Operation]) {
+    let block = Layout::new::<[u64; 9]>();
+    let mut pool = PoolMutex::new(block, 200).expect("memory for a pool");
+    let mut machine = Machine::new(Limits { block: Some(block), ..LIMITS });
+    for &operation in program {
+        step(&mut machine, &&pool, operation);
+        pool.check_invariants();
+        assert_eq!(pool.in_use(), machine.blocks());
+    }
+    machine.free_all(&&pool);
+    assert_eq!(pool.in_use(), 0);
+}
+
 fn arena(program: &[Operation]) {
-    reset_now_and_then(Arena::new(), program);
+    reset_now_and_then(Arena::new(), |arena| arena.reset(), |arena, work| work(&&*arena), program);
 }
 
 fn arena_in_slab(program: &[Operation]) {
-    reset_now_and_then(Arena::with_limit_in(8 << 20, Slab), program);
+    let arena = Arena::with_limit_in(8 << 20, Slab);
+    reset_now_and_then(arena, |arena| arena.reset(), |arena, work| work(&&*arena), program);
 }
 
-fn reset_now_and_then<A: Allocator>(mut arena: Arena<A>, program: &[Operation]) {
+fn arena_thread(program: &[Operation]) {
+    let arenas = ArenaThread::new().expect("memory for the shares");
+    reset_now_and_then(arenas, |arenas| arenas.reset(), |arenas, work| work(&&*arenas), program);
+}
+
+fn bump_slice(program: &[Operation]) {
+    let slice = MappedSlice::with_bytes(8 << 20).expect("addresses for a slice");
+    reset_now_and_then(slice, |slice| slice.reset(), |slice, work| work(&slice.handle()), program);
+}
+
+fn bump_shared(program: &[Operation]) {
+    let region = BumpShared::new(8 << 20).expect("addresses for a region");
+    reset_now_and_then(region, |region| region.reset(), |region, work| work(&&*region), program);
+}
+
+/// Runs a program on what is released all together; `with` hands its `Allocator` over.
+fn reset_now_and_then<A>(
+    mut bulk: A,
+    reset: impl Fn(&mut A),
+    with: impl Fn(&A, &mut dyn FnMut(&dyn Allocator)),
+    program: &[Operation],
+) {
     let mut machine = Machine::new(LIMITS);
     for &operation in program {
-        machine.step(&&arena, operation);
+        with(&bulk, &mut |allocator| machine.step(&allocator, operation));
         if operation == Operation::Rest {
             machine.forget_all();
-            arena.reset();
-            assert_eq!(arena.used(), 0);
+            reset(&mut bulk);
         }
     }
     machine.forget_all();

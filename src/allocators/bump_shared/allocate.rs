@@ -8,6 +8,7 @@ use allocator_api2::alloc::{AllocError, Allocator};
 use super::BumpShared;
 use super::offset::STEP;
 use crate::allocators::arithmetic::round_up_small;
+use crate::allocators::poison;
 
 impl BumpShared {
     /// Where the bytes of a block end, as bytes behind the start of the region.
@@ -24,11 +25,13 @@ unsafe impl Allocator for &BumpShared {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         let block = self.place(layout).ok_or(AllocError)?;
+        poison::unpoison(block.as_ptr(), layout.size());
         Ok(NonNull::slice_from_raw_parts(block, layout.size()))
     }
 
     #[inline(always)]
     unsafe fn deallocate(&self, block: NonNull<u8>, layout: Layout) {
+        poison::poison(block.as_ptr(), layout.size());
         self.offset.give_back(self.share(), self.offset_of(block), self.end_of(block, layout));
     }
 
@@ -41,12 +44,14 @@ unsafe impl Allocator for &BumpShared {
         if aligned && (new_end == end || self.offset.grow(self.share(), end, new_end)) {
             // Made anew, because the caller's pointer may have the right to the old length alone.
             let block = self.block(self.offset_of(block));
+            poison::unpoison(block.as_ptr(), new.size());
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
         let moved = self.allocate(new)?;
         // SAFETY: the old block has `old.size()` bytes (the caller's promise) and the new one at least as many; they are
         // disjoint, as the old one is still in use.
         unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), old.size()) };
+        poison::poison(block.as_ptr(), old.size());
         Ok(moved)
     }
 
@@ -74,8 +79,10 @@ unsafe impl Allocator for &BumpShared {
             let moved = self.allocate(new)?;
             // SAFETY: both have at least `new.size()` bytes, and are disjoint as both are in use.
             unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), new.size()) };
+            poison::poison(block.as_ptr(), old.size());
             return Ok(moved);
         }
+        poison::bound(block.as_ptr(), new.size(), old.size());
         self.offset.give_back(self.share(), self.end_of(block, new), self.end_of(block, old));
         Ok(NonNull::slice_from_raw_parts(block, new.size()))
     }

@@ -93,8 +93,8 @@ use self::offset::{LINE, Offset, Share};
 use super::arithmetic::round_up;
 use super::contract::{Bulk, Demand, Facts, Known, Subject};
 use super::goal::{Cells, Goal};
-use super::pages;
 use super::slots::{self, SLOTS, SlotSet};
+use super::{pages, poison};
 
 /// Facts about the shared bump allocator.
 pub const FACTS: Facts = Facts {
@@ -166,7 +166,9 @@ impl BumpShared {
         }
         let share_bytes = (capacity / CAPACITY_PARTS).min(MOST_SHARE_BYTES) & !(LINE - 1);
         let offset = Offset::new(address + SHARES_BYTES, capacity, share_bytes);
-        Ok(Self { start, bytes, offset, joined: SlotSet::default() })
+        let region = Self { start, bytes, offset, joined: SlotSet::default() };
+        poison::poison(region.block(0).as_ptr(), capacity);
+        Ok(region)
     }
 
     /// Bytes of the region.
@@ -196,6 +198,7 @@ impl BumpShared {
 
     /// Releases every block; the memory is kept for the next allocations.
     pub fn reset(&mut self) {
+        poison::poison(self.block(0).as_ptr(), self.offset.taken().min(self.capacity()));
         self.joined.iter().for_each(|slot| self.shares()[slot].clear());
         self.offset.clear();
     }
