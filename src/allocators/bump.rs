@@ -15,7 +15,15 @@
 //! | reset | frees all chunks but the newest |
 //!
 //! # When not to use it
-//! When blocks must be freed one at a time, or from several threads. See bumpalo's own documentation.
+//! - When blocks must be freed one at a time: [`talc`](super::talc) on one thread, [`pool_local`](super::pool_local) for one
+//!   size, a general allocator such as [`mimalloc`](super::mimalloc) else.
+//! - From several threads: [`arena_thread`](super::arena_thread) or [`bump_shared`](super::bump_shared).
+//! - When the newest block grows, as a `Vec` that is being filled does: [`bump_scope`](super::bump_scope),
+//!   [`arena`](super::arena) and [`bump_slice`](super::bump_slice) move upwards and leave its content where it is.
+//! - When passes repeat: [`arena`](super::arena) keeps all chunks at a reset, not the newest alone.
+//! - Over bytes that the caller has: [`bump_slice`](super::bump_slice).
+//!
+//! See also bumpalo's own documentation.
 
 use super::contract::Facts;
 

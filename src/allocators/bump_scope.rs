@@ -18,7 +18,13 @@
 //! was allocated, are not measured here: nothing else has them.
 //!
 //! # When not to use it
-//! When blocks must be freed one at a time, or from several threads. See bump-scope's own documentation.
+//! - When blocks must be freed one at a time: [`talc`](super::talc) on one thread, [`pool_local`](super::pool_local) for one
+//!   size, a general allocator such as [`mimalloc`](super::mimalloc) else.
+//! - From several threads: [`arena_thread`](super::arena_thread) or [`bump_shared`](super::bump_shared).
+//! - When passes repeat: [`arena`](super::arena) keeps all chunks at a reset, not the largest alone.
+//! - Over bytes that the caller has: [`bump_slice`](super::bump_slice).
+//!
+//! See also bump-scope's own documentation.
 
 use super::contract::Facts;
 

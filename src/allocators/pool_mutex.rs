@@ -31,11 +31,11 @@
 //! 16 bytes past the end. Nothing panics while the lock is held, so it is never poisoned.
 //!
 //! # When not to use it
-//! When more than one thread allocates often: [`pool`](super::pool) serves the same calls from a magazine of the
-//! thread. On one thread: [`pool_local`](super::pool_local), which locks nothing. As a part of a
-//! global allocator: the vector comes from the system's allocator and never grows, but a `Mutex` may allocate where the
-//! platform's does (on Linux it does not); [`PoolGlobal`](super::pool::PoolGlobal) is made for that. For several sizes, or
-//! when freed memory must go back before the pool is dropped: [`slab`](super::slab).
+//! - When more than one thread allocates often: [`pool`](super::pool) serves the same calls from a magazine of the thread.
+//! - On one thread: [`pool_local`](super::pool_local), which locks nothing.
+//! - As a part of a global allocator: the vector comes from the system's allocator and never grows, but a `Mutex` may
+//!   allocate where the platform's does (on Linux it does not). [`PoolGlobal`](super::pool::PoolGlobal) is made for that.
+//! - For several sizes, or when freed memory must go back before the pool is dropped: [`slab`](super::slab).
 //!
 //! # Examples
 //! ```

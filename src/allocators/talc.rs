@@ -24,8 +24,12 @@
 //! of the adaptor.
 //!
 //! # When not to use it
-//! When threads share it: talc has a lock for that, and the general allocators are made for it. When everything dies
-//! together: [`arena`](super::arena). See talc's own documentation.
+//! - When threads share it: talc has a lock for that, and the general allocators, such as [`mimalloc`](super::mimalloc) and
+//!   [`slab`](super::slab), are made for it.
+//! - For one size whose number is known: [`pool_local`](super::pool_local) searches no bins.
+//! - When everything dies together: [`arena`](super::arena), or [bumpalo](super::bump).
+//!
+//! See also talc's own documentation.
 
 use super::contract::Facts;
 

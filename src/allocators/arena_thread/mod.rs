@@ -48,9 +48,13 @@
 //! When the backing allocator refuses: [`AllocError`]. What was allocated stays.
 //!
 //! # When not to use it
-//! On one thread: `arena` does without the thread-local, and can be limited. When the bytes of a pass can be told
-//! beforehand: `bump-shared` takes them once, and keeps what one thread does not use for the others. When threads free
-//! what others allocated and the memory of it is needed: `slab`.
+//! - On one thread: [`arena`](super::arena) does without the thread-local, and can be limited.
+//! - When the bytes of a pass can be told beforehand: [`bump_shared`](super::bump_shared) takes them once, and keeps what
+//!   one thread does not use for the others.
+//! - When threads free what others allocated and the memory of it is needed: [`slab`](super::slab), or
+//!   [`pool`](super::pool) for one size.
+//! - When there are more than 128 threads at the same time, of which those beyond allocate behind one mutex:
+//!   [`slab`](super::slab).
 //!
 //! # Examples
 //! ```

@@ -44,11 +44,13 @@
 //! in the share of each *other* thread when one is refused: give room for that, as [`BumpShared::remaining`] counts it.
 //!
 //! # When not to use it
-//! When the bytes that one pass needs cannot be told beforehand: `arena-thread` grows. When the same threads fill the region
-//! pass after pass: a reset forgets whose bytes were whose, so much of what a thread gets was last written by another
-//! processor and comes out of its cache; in the comparison above two threads of `arena-thread`, which keep theirs, took a
-//! fifth of the time, and one thread the same. On one thread: `arena` and `bump-slice` read no thread-local. When blocks die at different times and the memory of the dead is needed: `slab`, or
-//! `pool` for one size.
+//! - When the bytes that one pass needs cannot be told beforehand: [`arena_thread`](super::arena_thread) grows.
+//! - When the same threads fill the region pass after pass: a reset forgets whose bytes were whose, so much of what a thread
+//!   gets was last written by another processor and comes out of its cache. In the comparison above two threads of
+//!   [`arena_thread`](super::arena_thread), which keep theirs, took a fifth of the time, and one thread the same.
+//! - On one thread: [`arena`](super::arena) and [`bump_slice`](super::bump_slice) read no thread-local.
+//! - When blocks die at different times and the memory of the dead is needed: [`slab`](super::slab), or
+//!   [`pool`](super::pool) for one size.
 //!
 //! # Examples
 //! ```

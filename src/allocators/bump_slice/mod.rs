@@ -54,9 +54,14 @@
 //! needs more.
 //!
 //! # When not to use it
-//! When the sum of all blocks is not known beforehand: [`arena`](super::arena) grows. When blocks die at different times
-//! and the memory of the dead is needed, on one thread: [`talc`](super::talc) has free lists in memory of its own. Across
-//! threads. For values of one type whose destructors must run: the crate typed-arena.
+//! - When the sum of all blocks is not known beforehand: [`arena`](super::arena) grows.
+//! - When blocks die at different times and the memory of the dead is needed, on one thread: [`talc`](super::talc) has free
+//!   lists in memory of its own; [`pool_local`](super::pool_local) for one size.
+//! - Across threads: [`bump_shared`](super::bump_shared) has one region for all, [`arena_thread`](super::arena_thread) an
+//!   arena for each.
+//! - When a part is to be released and the rest kept: [bump-scope](super::bump_scope) has scopes.
+//! - For values of one type whose destructors must run: the crate typed-arena. Of several types:
+//!   [`Arena::alloc_with_drop`](super::arena::Arena::alloc_with_drop).
 //!
 //! That crate has no row of its own here. It hands out references to one type: of the workloads that release everything
 //! together `tree` alone asks for blocks of one layout, its nodes own each other through handles that typed-arena's users

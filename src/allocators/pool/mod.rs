@@ -43,10 +43,12 @@
 //! 16 bytes past the end.
 //!
 //! # When not to use it
-//! On one thread: [`pool_local`](super::pool_local) needs no thread-local read and no magazine. For several sizes (every
-//! block has the size of the largest): [`slab`](super::slab), or [`arena`](super::arena) when everything ends together.
-//! When the most blocks alive cannot be told beforehand: give it a backing, or use a general allocator such as mimalloc.
-//! When freed memory must go back to the operating system before the pool is dropped: [`slab`](super::slab).
+//! - On one thread: [`pool_local`](super::pool_local) needs no thread-local read and no magazine.
+//! - For several sizes, since every block has the size of the largest: [`slab`](super::slab), or
+//!   [`arena`](super::arena) when everything ends together.
+//! - When the most blocks alive cannot be told beforehand: give it a backing, or use a general allocator such as
+//!   [`mimalloc`](super::mimalloc).
+//! - When freed memory must go back to the operating system before the pool is dropped: [`slab`](super::slab).
 //!
 //! # Examples
 //! ```

@@ -53,10 +53,12 @@
 //! ```
 //!
 //! # When not to use it
-//! When blocks are made or freed on several threads: [`pool`](super::pool). For several sizes:
-//! [`slab`](super::slab), or [`arena`](super::arena) when everything ends together. When the most blocks alive cannot
-//! be told beforehand: give it a backing, or use a general allocator such as mimalloc. When freed memory must go back to
-//! the operating system before the pool is dropped: [`slab`](super::slab).
+//! - When blocks are made or freed on several threads: [`pool`](super::pool).
+//! - For several sizes: [`talc`](super::talc) in memory of its own, [`slab`](super::slab), or [`arena`](super::arena) when
+//!   everything ends together.
+//! - When the most blocks alive cannot be told beforehand: give it a backing, or use a general allocator such as
+//!   [`mimalloc`](super::mimalloc).
+//! - When freed memory must go back to the operating system before the pool is dropped: [`slab`](super::slab).
 //!
 //! # Examples
 //! ```
