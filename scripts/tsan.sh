@@ -21,4 +21,4 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/tsan
 # Tests ask for what no machine has, and expect null.
 export TSAN_OPTIONS=${TSAN_OPTIONS:-allocator_may_return_null=1}
 exec cargo +nightly test -Zbuild-std --quiet --no-default-features --lib --test conformance --test slab_threads \
-    --test slab_global --test pool_global
+    --test pool_global
