@@ -1,8 +1,21 @@
 //! allocmark: the allocator barometer for Rust.
 //!
-//! Two things in one package. **Allocators** that a program can use: [`allocators::slab`], a general-purpose global
-//! allocator; [`allocators::pool`], blocks of one size for any thread; [`allocators::arena`], released all together. And
-//! the **harness** that measures them beside everybody else's and makes a comparison site of it.
+//! Two things in one package: **allocators** that a program can use, and the **harness** that measures them beside everybody
+//! else's and makes a comparison site of it.
+//!
+//! | allocators of ours | what for |
+//! |---|---|
+//! | [`allocators::slab`] | any size, any thread; can be the global allocator |
+//! | [`allocators::pool`] | blocks of one size, any thread |
+//! | [`allocators::pool_local`] | the same on one thread |
+//! | [`allocators::pool_mutex`] | the same behind a mutex: a baseline |
+//! | [`allocators::arena`] | any size, released all together, one thread, chunks that grow |
+//! | [`allocators::arena_thread`] | the same for many threads: an arena for each |
+//! | [`allocators::bump_slice`] | any size, released all together, one thread, over bytes that the caller has |
+//! | [`allocators::bump_shared`] | any size, released all together, many threads, out of one mapping |
+//!
+//! Each one's page says what it costs, and which other, ours or not, is the better choice when. `docs/soundness.md` says what
+//! shows that they are sound.
 //!
 //! # The allocators alone
 //! With `default-features = false` the crate is [`allocators`] and depends on `allocator-api2` and `libc`, nothing else.
@@ -23,10 +36,10 @@
 //! | layer | module | what |
 //! |--:|---|---|
 //! | 0 | `units`, `stats` | quantities that print themselves; pure mathematics with its sources |
-//! | 1 | [`allocators`], `instruments` | our allocators and everybody's contracts; wrappers that look at every call |
+//! | 1 | [`allocators`], `instruments` | our allocators with their goals, and everybody's contracts; wrappers that look at every call |
 //! | 2 | `workloads` | one file for each shape of allocation activity; knows contracts, no allocator |
 //! | 3 | `harness` | pairs the two, runs bench executables, drives a run |
-//! | 4 | `results` | records: their form, their files, what is computed from them |
+//! | 4 | `results` | records: their form, their files, what is computed from them: ranks, verdicts, goals reached and missed |
 //! | 5 | `report` | the site, from records alone |
 //! | 6 | `cli` | one file for each subcommand, and `Barometer`, the command line of an executable that measures itself |
 //!
