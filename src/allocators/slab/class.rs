@@ -150,7 +150,8 @@ impl Class {
         Self::of_large_or_aligned(layout)
     }
 
-    #[inline]
+    /// Apart, so that what is on the way of small blocks stays short.
+    #[inline(never)]
     const fn of_large_or_aligned(layout: Layout) -> Option<Self> {
         if is_huge(layout) {
             return None;

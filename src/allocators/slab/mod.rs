@@ -213,8 +213,10 @@ unsafe fn free(block: *mut u8, layout: Layout) {
     }
     // The caller's pointer may access the block as it was requested; links are written to any of it.
     let block = ptr::with_exposed_provenance_mut::<Block>(block.addr());
-    // Before anybody else can have it.
-    poison::poison(block.cast(), block_bytes(layout));
+    if cfg!(allocmark_poison) {
+        // Before anybody else can have it.
+        poison::poison(block.cast(), block_bytes(layout));
+    }
     // SAFETY: the block is live, so its segment is mapped.
     let segment = unsafe { SegmentRef::of(block.addr()) };
     let heap = thread::current();
@@ -240,7 +242,9 @@ unsafe fn reallocate(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
         // holds for blocks that shrank.
         // Not `old` itself: the caller's pointer may have the right to the old size alone, and the new one may be more.
         (Some(from), Some(to)) if from == to => {
-            poison::bound(old, new.size(), to.shape().block);
+            if cfg!(allocmark_poison) {
+                poison::bound(old, new.size(), to.shape().block);
+            }
             ptr::with_exposed_provenance_mut(old.addr())
         }
         // SAFETY: both are huge; the block is live and of this alignment.
