@@ -1,11 +1,5 @@
 //! The spans of one class in one heap, and the blocks to allocate next.
 //!
-//! ```text
-//!              ┌─ at hand: the youngest first, up to 12 ◀─┐
-//!  allocate ◀──┤                                          ├── free
-//!              └─ list ◀── span.free, all at once ◀───────┘ when 12 are at hand
-//! ```
-//!
 //! Full spans are in no list: they come back by themselves when enough of their blocks were freed.
 
 use std::cell::Cell;
@@ -15,26 +9,14 @@ use super::block::Block;
 use super::mark;
 use super::span::{Span, SpanRef, State};
 
-/// How many blocks a bin keeps at hand: as many as make it two cache lines. More would hold more spans in use for a few blocks'
-/// sake, each up to one; with fewer, frees and allocations in turn run more often into one of the ends, which the processor
-/// cannot foresee.
-const AT_HAND: usize = 12;
-
-const _: () = assert!(size_of::<Bin>() == 128);
-
 /// See the module.
-#[repr(C, align(64))]
 pub(super) struct Bin {
-    /// How many blocks are at hand.
-    count: Cell<usize>,
     /// Blocks to allocate next: free ones of the current span, which counts them as live.
     pub(super) list: Cell<*mut Block>,
     /// The span that serves allocations; [`no_span`] if there is none.
     pub(super) current: Cell<SpanRef>,
     /// Other spans with free blocks.
     pub(super) available: Cell<Option<SpanRef>>,
-    /// The first `count` are blocks that this thread freed last. Their spans count them as live. Nothing is written to them.
-    at_hand: [Cell<*mut Block>; AT_HAND],
 }
 
 /// Shared by all bins and never written: it has no free block to take, and no block to be freed into it.
@@ -54,22 +36,12 @@ pub(super) const fn no_span() -> SpanRef {
 impl Bin {
     /// A bin without spans.
     pub(super) const fn new() -> Self {
-        Self {
-            count: Cell::new(0),
-            at_hand: [const { Cell::new(ptr::null_mut()) }; AT_HAND],
-            list: Cell::new(ptr::null_mut()),
-            current: Cell::new(no_span()),
-            available: Cell::new(None),
-        }
+        Self { list: Cell::new(ptr::null_mut()), current: Cell::new(no_span()), available: Cell::new(None) }
     }
 
-    /// Takes the block freed last, or one from the list; null if there is none.
+    /// Takes a block from the list; null if there is none.
     #[inline]
     pub(super) fn pop(&self) -> *mut Block {
-        if let Some(block) = self.take_at_hand() {
-            mark::check_and_clear(block);
-            return block;
-        }
         let block = self.list.get();
         if !block.is_null() {
             mark::check_and_clear(block);
@@ -79,35 +51,9 @@ impl Bin {
         block
     }
 
-    /// Keeps `block`, which was freed, at hand if there is room.
-    #[inline]
-    pub(super) fn keep(&self, block: *mut Block) -> bool {
-        let Some(place) = self.at_hand.get(self.count.get()) else { return false };
-        mark::set(block);
-        place.set(block);
-        self.count.set(self.count.get() + 1);
-        true
-    }
-
-    /// Takes the block that was kept last.
-    #[inline]
-    pub(super) fn take_at_hand(&self) -> Option<*mut Block> {
-        // None at hand wraps to an index beyond the end.
-        let index = self.count.get().wrapping_sub(1);
-        let block = self.at_hand.get(index)?.get();
-        self.count.set(index);
-        Some(block)
-    }
-
-    /// The blocks at hand, for the heap walker.
-    #[cfg(debug_assertions)]
-    pub(super) fn at_hand(&self) -> impl Iterator<Item = *mut Block> {
-        self.at_hand[..self.count.get()].iter().map(Cell::get)
-    }
-
-    /// Blocks on the list and at hand. Only for the thread that has the heap.
+    /// Blocks on the list. Only for the thread that has the heap.
     pub(super) fn listed(&self) -> usize {
-        let (mut count, mut block) = (self.count.get(), self.list.get());
+        let (mut count, mut block) = (0, self.list.get());
         while !block.is_null() {
             count += 1;
             // SAFETY: a block of the list is a free one, and nobody else takes from it.

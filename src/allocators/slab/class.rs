@@ -176,13 +176,6 @@ impl Class {
         if index < CLASSES { Some(Self(index as u8)) } else { None }
     }
 
-    /// Whether blocks freed last are kept at hand, up to 1 KiB. Finding a larger block costs little beside using it, and a few of
-    /// them would hold much memory.
-    #[inline]
-    pub(super) const fn is_kept_at_hand(self) -> bool {
-        self.0 <= of_size(TABLE_MAX)
-    }
-
     /// Less than [`CLASSES`].
     #[inline]
     pub(super) const fn index(self) -> usize {

@@ -1,8 +1,7 @@
 //! A heap: the spans that one thread allocates from.
 //!
 //! ```text
-//! bins, one for each class      at hand ──▶ blocks freed last, the next to be allocated
-//!                               list ──▶ blocks to allocate next: free ones of the current span
+//! bins, one for each class      list ──▶ blocks to allocate next: free ones of the current span
 //!                               current ──▶ span that serves it
 //!                               available ──▶ span ⇄ span ⇄ span      (with free blocks)
 //! roomy  ──▶ segment ⇄ segment  (with free slices)
@@ -130,12 +129,9 @@ impl Heap {
     /// Frees a block of this heap.
     ///
     /// # Safety
-    /// `block` is a live block of `segment`, which this heap owns, and of class `class`; the calling thread has this heap.
+    /// `block` is a live block of `segment`, which this heap owns; the calling thread has this heap.
     #[inline]
-    pub(super) unsafe fn free(&self, segment: SegmentRef, block: *mut Block, class: Class) {
-        if class.is_kept_at_hand() && self.bin(class).keep(block) {
-            return;
-        }
+    pub(super) unsafe fn free(&self, segment: SegmentRef, block: *mut Block) {
         let span = segment.span_of(block.addr());
         // SAFETY: the block is a live one of that span, and we own it.
         if unsafe { span.push(block) } {
@@ -159,7 +155,7 @@ impl Heap {
         if ptr::eq(segment.owner(), heap) {
             // The thread had no heap and was given the one that this block belongs to.
             // SAFETY: as the caller says, and now we own it.
-            unsafe { heap.free(segment, block, class) };
+            unsafe { heap.free(segment, block) };
             return;
         }
         mark::set(block);
@@ -187,7 +183,6 @@ impl Heap {
         self.until_decay.update(|left| left.saturating_sub(1));
         if self.until_decay.get() == 0 {
             self.until_decay.set(DECAY_REFILLS);
-            self.empty_hands();
             self.decay();
             reserve::decay();
             huge::decay();
@@ -255,23 +250,10 @@ impl Heap {
         }
     }
 
-    /// Gives the blocks at hand back to their spans.
-    fn empty_hands(&self) {
-        for block in self.bins.iter().flat_map(|bin| std::iter::from_fn(|| bin.take_at_hand())) {
-            // SAFETY: blocks at hand are of segments that this heap owns.
-            let span = unsafe { SegmentRef::of(block.addr()) }.span_of(block.addr());
-            // SAFETY: it counts as a live block of that span, is marked, and nobody uses it.
-            if unsafe { span.put_back(block) } {
-                self.countdown_ended(span, 0);
-            }
-        }
-    }
-
     /// Prepares for a time without a thread: gives up all that is empty.
     pub(super) fn settle(&self) {
         self.idle.set(true);
         self.collect();
-        self.empty_hands();
         for empty in self.bins.iter().filter_map(Bin::retire) {
             self.release_span(empty);
         }

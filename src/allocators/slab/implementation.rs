@@ -46,30 +46,6 @@
 //!  allocate ◀── bin.list ◀── (all at once, when empty) ── span.free ◀── free
 //! ```
 //!
-//! # The blocks freed last
-//! In front of both, a bin of blocks up to 1 KiB keeps the twelve that were freed last in an array, and gives out the youngest
-//! first. Nothing is written to them. A program that frees one block and allocates another of its size gets the same one
-//! again: it is in the cache, and what lay side by side stays side by side. When twelve are at hand, frees go to the spans
-//! as before: nothing is moved from the array to make room, which would cost programs that free many blocks in a row. The
-//! price is that up to twelve spans of a class are kept for the sake of one block each, until the next decay or `trim`.
-//!
-//! Time with the array over time without it, in loops on one thread (medians of 11 rounds, each in a process of its own; 64 B
-//! if nothing else is said):
-//!
-//! | | 4 | 8 | 12 | 16 |
-//! |---|---|---|---|---|
-//! | replace a random one of 100 000 | 0.76 | 0.63 | 0.76 | 0.54 |
-//! | then read them all in order | | | 0.46 | 0.60 |
-//! | replace a random one of 1 000 | 0.78 | 0.80 | 0.80 | 0.86 |
-//! | 100 at a time, freed in reverse order | 0.87 | 0.89 | 0.86 | 0.83 |
-//! | 10 000 at a time, freed in random order | 1.05 | 1.09 | 1.18 | 1.34 |
-//! | replace one of 10 000, 16 B to 1 KiB | 1.16 | 1.04 | 0.92 | 0.96 |
-//! | replace one of 1 024, most of them small, up to 32 KiB | 1.28 | 1.04 | 1.06 | 1.13 |
-//!
-//! The machine was noisy: differences of a tenth between columns mean little. A single cell for the one freed last was
-//! considered as well; with it, programs that mix sizes take a branch for each operation that the processor cannot foresee.
-//!
-//! # Why the lists are two
 //! Were it one list, each operation would wait for the memory that the one before has just written: 6.8 ns for a pair of
 //! allocation and free, where two lists need 3.4 ns. Taking the list counts all its blocks as live, so that allocating
 //! does not touch the span at all. Blocks are still used again soon, because new ones are carved, a kernel page at a

@@ -6,9 +6,8 @@
 //! # Costs
 //! | operation | cost |
 //! |---|---|
-//! | allocate | one thread-local read, two or three loads, a store |
-//! | free on the same thread, up to 1 KiB | one thread-local read, two loads, two stores, if fewer than twelve of its class are at hand |
-//! | free on the same thread otherwise | one thread-local read, four or five loads, three stores; no atomic read-modify-write |
+//! | allocate | one thread-local read, two loads, a store |
+//! | free on the same thread | one thread-local read, four loads, three stores; no atomic read-modify-write |
 //! | free on another thread | a link; one compare-exchange for up to 16 blocks |
 //! | allocate when the bin's list is used up | the span's list; when that is empty too, a look into the inbox and the next span: tens of ns |
 //! | a block above 3.5 MiB | a few atomic operations if a freed one of about that size is kept, else calls to the kernel |
@@ -220,11 +219,10 @@ unsafe fn free(block: *mut u8, layout: Layout) {
     // SAFETY: the block is live, so its segment is mapped.
     let segment = unsafe { SegmentRef::of(block.addr()) };
     let heap = thread::current();
-    let Some(class) = Class::of(layout) else { return };
     if ptr::eq(segment.owner(), heap) {
         // SAFETY: the owner is the calling thread's heap, and the block is live.
-        unsafe { heap.free(segment, block, class) };
-    } else {
+        unsafe { heap.free(segment, block) };
+    } else if let Some(class) = Class::of(layout) {
         // SAFETY: the block is live, and of that class.
         unsafe { heap.free_remotely(segment, block, class) };
     }

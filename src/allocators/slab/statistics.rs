@@ -15,8 +15,7 @@ pub struct ClassStatistics {
     /// Blocks in those spans.
     pub blocks: usize,
     /// Blocks in use. Those that a thread other than their owner freed count as in use until the owner takes them back,
-    /// and so do those that a thread other than the calling one has put aside to allocate next: at most a span's worth
-    /// and twelve.
+    /// and so do those that a thread other than the calling one has put aside to allocate next: at most a span's worth.
     pub live_blocks: usize,
 }
 

@@ -125,15 +125,6 @@ fn check_bins(heap: &Heap, mut available: usize, mut current: usize) -> Result<u
             require(right && current > 0, "a bin's current span is not its own", span.address())?;
             current -= 1;
         }
-        for block in bin.at_hand() {
-            // SAFETY: what is at hand was a live block of ours when it was freed, and counts as live still.
-            let segment = unsafe { SegmentRef::of(block.addr()) };
-            let span = segment.span_of(block.addr());
-            let right = std::ptr::eq(segment.owner(), heap) && Some(span.class()) == class;
-            require(right, "a block at hand is of another bin", block.addr())?;
-            require_block(span, block)?;
-            listed += 1;
-        }
         let mut block = bin.list.get();
         let mut of_bin = 0;
         while !block.is_null() {
