@@ -101,6 +101,11 @@
 //! # What was considered and left out
 //! - *Thread caches of blocks in front of central lists* (tcmalloc): as fast, but a block may end in any thread's cache,
 //!   and the central lists need locks.
+//! - *The blocks freed last in an array in front of the lists*, the youngest given out first, so that a block replaced by one of
+//!   its size stays where it is. With twelve for each class up to 1 KiB, reading 100 000 blocks after each was replaced at random
+//!   took 0.55 of the time, but a pair of allocation and free took 2.5 times as long, 10 000 blocks freed in random order 1.7 times,
+//!   and replacing one of 1 000 blocks 1.3 times (medians of 9 rounds in loops on one thread): every free must find its class, and
+//!   each operation waits for the array's length.
 //! - *A remote list for each span* (mimalloc): each remote free is an atomic operation on a line that the owner writes,
 //!   and full spans need a second protocol.
 //! - *Segments shared by heaps*: a partly used segment of one thread could serve another. Today memory that is free in
