@@ -144,14 +144,22 @@ impl Class {
     /// The class that serves `layout`; `None` where [`is_huge`]. Requests of zero bytes are served as one byte.
     #[inline]
     pub(super) const fn of(layout: Layout) -> Option<Self> {
+        match Self::of_small(layout) {
+            None => Self::of_large_or_aligned(layout),
+            class => class,
+        }
+    }
+
+    /// The class of a layout of up to 1 KiB that is no more aligned than every block is: one look-up.
+    #[inline]
+    pub(super) const fn of_small(layout: Layout) -> Option<Self> {
         if layout.size() <= TABLE_MAX && layout.align() <= STEP {
             return Some(TABLE[layout.size().div_ceil(STEP)]);
         }
-        Self::of_large_or_aligned(layout)
+        None
     }
 
-    /// Apart, so that what is on the way of small blocks stays short.
-    #[inline(never)]
+    #[inline]
     const fn of_large_or_aligned(layout: Layout) -> Option<Self> {
         if is_huge(layout) {
             return None;

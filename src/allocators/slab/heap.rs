@@ -12,6 +12,7 @@
 //! A heap belongs to one thread at a time, which alone uses everything but the inbox and the flag that says whether it
 //! belongs to one (see [`handover`](super::handover)). Heaps are never unmapped: when their thread ends they wait for the next.
 
+use std::alloc::Layout;
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
 
@@ -142,9 +143,9 @@ impl Heap {
     /// Frees a block of another heap; `self` may be the placeholder.
     ///
     /// # Safety
-    /// `block` is a live block of `segment`, of class `class`; the calling thread has this heap.
+    /// `block` is a live block of `segment`, of the class of `layout`, which is not huge; the calling thread has this heap.
     #[inline(never)]
-    pub(super) unsafe fn free_remotely(&self, segment: SegmentRef, block: *mut Block, class: Class) {
+    pub(super) unsafe fn free_remotely(&self, segment: SegmentRef, block: *mut Block, layout: Layout) {
         let heap = if self.is_placeholder() { thread::attach() } else { Some(self) };
         let Some(heap) = heap else {
             mark::set(block);
@@ -158,6 +159,7 @@ impl Heap {
             unsafe { heap.free(segment, block) };
             return;
         }
+        let Some(class) = Class::of(layout) else { return };
         mark::set(block);
         let span = segment.span_of(block.addr()).address();
         // SAFETY: the block is a live one of that span, and given away by the caller.

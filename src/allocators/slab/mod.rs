@@ -222,9 +222,9 @@ unsafe fn free(block: *mut u8, layout: Layout) {
     if ptr::eq(segment.owner(), heap) {
         // SAFETY: the owner is the calling thread's heap, and the block is live.
         unsafe { heap.free(segment, block) };
-    } else if let Some(class) = Class::of(layout) {
-        // SAFETY: the block is live, and of that class.
-        unsafe { heap.free_remotely(segment, block, class) };
+    } else {
+        // SAFETY: the block is live, and of the class of its layout.
+        unsafe { heap.free_remotely(segment, block, layout) };
     }
 }
 
@@ -269,14 +269,19 @@ unsafe fn move_block(old: *mut u8, layout: Layout, new: Layout) -> *mut u8 {
 
 #[inline]
 fn allocate(layout: Layout) -> *mut u8 {
-    match Class::of(layout) {
-        Some(class) => {
-            let block = thread::current().allocate(class);
-            poison::unpoison(block, layout.size());
-            block
-        }
-        None => huge::allocate(layout).0,
-    }
+    let Some(class) = Class::of_small(layout) else { return allocate_otherwise(layout) };
+    let block = thread::current().allocate(class);
+    poison::unpoison(block, layout.size());
+    block
+}
+
+/// Apart, so that the way of small blocks stays short and saves no registers.
+#[inline(never)]
+fn allocate_otherwise(layout: Layout) -> *mut u8 {
+    let Some(class) = Class::of(layout) else { return huge::allocate(layout).0 };
+    let block = thread::current().allocate(class);
+    poison::unpoison(block, layout.size());
+    block
 }
 
 #[inline]
