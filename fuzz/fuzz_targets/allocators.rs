@@ -171,7 +171,9 @@ fn reset_now_and_then<A>(
 ) {
     let mut machine = Machine::new(LIMITS);
     for &operation in program {
-        with(&bulk, &mut |allocator| machine.step(&allocator, operation));
+        with(&bulk, &mut |allocator| {
+            machine.step(&allocator, operation);
+        });
         if operation == Operation::Rest {
             machine.forget_all();
             reset(&mut bulk);
