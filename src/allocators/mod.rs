@@ -17,6 +17,7 @@ pub mod jemalloc_eager;
 pub mod list;
 pub mod mimalloc;
 pub mod mimalloc_eager;
+mod moving;
 pub mod null;
 pub mod pages;
 mod poison;

@@ -1,14 +1,14 @@
 //! How an arena finds memory for a block: the fast path, the way to the next chunk, and the `Allocator`.
 
 use std::alloc::Layout;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
 use super::chunk::{self, ChunkRef, FIRST_BYTES, HEADER_BYTES, MOST_BYTES};
 use super::{Arena, STEP};
 use crate::allocators::arithmetic::{round_up, round_up_small};
-use crate::allocators::poison;
+use crate::allocators::{moving, poison};
 
 impl<A: Allocator> Arena<A> {
     /// New memory for `layout`.
@@ -178,10 +178,8 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
         if let Some(block) = self.grow_in_place(block, old, new) {
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
-        let moved = self.allocate(new)?;
-        // SAFETY: the old block has `old.size()` bytes (the caller's promise) and the new one at least as many; they are
-        // disjoint, as the old one is still in use.
-        unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), old.size()) };
+        // SAFETY: in use with the layout `old`, as the caller says.
+        let moved = unsafe { moving::copy(self, block, old, new)? };
         poison::poison(block.as_ptr(), old.size());
         Ok(moved)
     }
@@ -192,11 +190,8 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
-        let grown = unsafe { self.grow(block, old, new)? };
-        // SAFETY: the new block has `new.size()` bytes; those from `old.size()` on are cleared.
-        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
-        Ok(grown)
+        // SAFETY: the caller's promises, word for word.
+        unsafe { moving::grow_zeroed(self, block, old, new) }
     }
 
     #[inline]
@@ -207,9 +202,8 @@ unsafe impl<A: Allocator> Allocator for &Arena<A> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if !block.as_ptr().addr().is_multiple_of(new.align()) {
-            let moved = self.allocate(new)?;
-            // SAFETY: both have at least `new.size()` bytes, and are disjoint as both are in use.
-            unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), new.size()) };
+            // SAFETY: in use with the layout `old`, as the caller says.
+            let moved = unsafe { moving::copy(self, block, old, new)? };
             poison::poison(block.as_ptr(), old.size());
             return Ok(moved);
         }

@@ -1,12 +1,12 @@
 //! The arenas of threads as an `Allocator`.
 
 use std::alloc::Layout;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
 use super::{ArenaThread, Share};
-use crate::allocators::slots;
+use crate::allocators::{moving, slots};
 
 impl<A: Allocator> ArenaThread<A> {
     /// The calling thread's share, if it has a slot already. Its arena is this thread's until it ends.
@@ -74,10 +74,8 @@ unsafe impl<A: Allocator> Allocator for &ArenaThread<A> {
         if let Some(grown) = self.share().and_then(|share| share.arena.grow_in_place(block, old, new)) {
             return Ok(NonNull::slice_from_raw_parts(grown, new.size()));
         }
-        let moved = self.allocate(new)?;
-        // SAFETY: the old block has `old.size()` bytes (the caller's promise) and the new one at least as many; they are
-        // disjoint, as the old one is still in use.
-        unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), old.size()) };
+        // SAFETY: in use with the layout `old`, as the caller says.
+        let moved = unsafe { moving::copy(self, block, old, new)? };
         Ok(moved)
     }
 
@@ -87,11 +85,8 @@ unsafe impl<A: Allocator> Allocator for &ArenaThread<A> {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
-        let grown = unsafe { self.grow(block, old, new)? };
-        // SAFETY: the new block has `new.size()` bytes; those from `old.size()` on are cleared.
-        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
-        Ok(grown)
+        // SAFETY: the caller's promises, word for word.
+        unsafe { moving::grow_zeroed(self, block, old, new) }
     }
 
     #[inline]
@@ -102,9 +97,8 @@ unsafe impl<A: Allocator> Allocator for &ArenaThread<A> {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if !block.as_ptr().addr().is_multiple_of(new.align()) {
-            let moved = self.allocate(new)?;
-            // SAFETY: both have at least `new.size()` bytes, and are disjoint as both are in use.
-            unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), new.size()) };
+            // SAFETY: in use with the layout `old`, as the caller says.
+            let moved = unsafe { moving::copy(self, block, old, new)? };
             return Ok(moved);
         }
         if let Some(share) = self.share() {

@@ -1,14 +1,14 @@
 //! The shared bump allocator as an `Allocator`.
 
 use std::alloc::Layout;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use allocator_api2::alloc::{AllocError, Allocator};
 
 use super::BumpShared;
 use super::offset::STEP;
 use crate::allocators::arithmetic::round_up_small;
-use crate::allocators::poison;
+use crate::allocators::{moving, poison};
 
 impl BumpShared {
     /// Where the bytes of a block end, as bytes behind the start of the region.
@@ -47,10 +47,8 @@ unsafe impl Allocator for &BumpShared {
             poison::unpoison(block.as_ptr(), new.size());
             return Ok(NonNull::slice_from_raw_parts(block, new.size()));
         }
-        let moved = self.allocate(new)?;
-        // SAFETY: the old block has `old.size()` bytes (the caller's promise) and the new one at least as many; they are
-        // disjoint, as the old one is still in use.
-        unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), old.size()) };
+        // SAFETY: in use with the layout `old`, as the caller says.
+        let moved = unsafe { moving::copy(self, block, old, new)? };
         poison::poison(block.as_ptr(), old.size());
         Ok(moved)
     }
@@ -61,11 +59,8 @@ unsafe impl Allocator for &BumpShared {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: the caller keeps the promises of `grow_zeroed`, which are those of `grow`.
-        let grown = unsafe { self.grow(block, old, new)? };
-        // SAFETY: the new block has `new.size()` bytes; those from `old.size()` on are cleared.
-        unsafe { ptr::write_bytes(grown.cast::<u8>().as_ptr().add(old.size()), 0, new.size() - old.size()) };
-        Ok(grown)
+        // SAFETY: the caller's promises, word for word.
+        unsafe { moving::grow_zeroed(self, block, old, new) }
     }
 
     #[inline]
@@ -76,9 +71,8 @@ unsafe impl Allocator for &BumpShared {
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
         if !block.as_ptr().addr().is_multiple_of(new.align()) {
-            let moved = self.allocate(new)?;
-            // SAFETY: both have at least `new.size()` bytes, and are disjoint as both are in use.
-            unsafe { ptr::copy_nonoverlapping(block.as_ptr(), moved.cast().as_ptr(), new.size()) };
+            // SAFETY: in use with the layout `old`, as the caller says.
+            let moved = unsafe { moving::copy(self, block, old, new)? };
             poison::poison(block.as_ptr(), old.size());
             return Ok(moved);
         }

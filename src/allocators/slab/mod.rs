@@ -25,7 +25,9 @@
 //!   [`jemalloc`](super::jemalloc) took 22.7 ns, slab 34.4. (This and the next two: record `20261121T230647Z`.)
 //! - Where small blocks are read far more often than they are allocated, after much coming and going: in `locality` after a churn
 //!   [`jemalloc`](super::jemalloc), which hands out the lowest address first, took 3.8 ns for a block, slab 118.
-//! - Where blocks of 1 to 16 MiB come and go all the time: in `large` [`mimalloc`](super::mimalloc) took 22 µs, slab 317.
+//! - Where blocks of 1 to 16 MiB come and go for less than a second: until what is kept has grown to the program's peak, their
+//!   pages are new. `large`, which warms up for 0.3 s, took 317 µs a block, [`mimalloc`](super::mimalloc) 22; after a second of
+//!   warming up both took 7.
 //! - Where the footprint of a long run with a drifting mix of sizes matters most: in `long-run` the peak over the live bytes
 //!   was 1.55 for [`system`](super::system) and 3.1 for slab (`docs/effects.md`).
 //! - For one size whose number is known: [`pool`](super::pool). For what ends together: [`arena`](super::arena).
